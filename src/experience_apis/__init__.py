@@ -1,0 +1,1 @@
+"""The experience APIs: one package an API, named like its contract."""

@@ -1,0 +1,170 @@
+"""A contract: one document, compiled, with its place among the tiers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from portico.contract import rules
+from portico.contract.bundle import Bundle, bundle
+from portico.contract.compile import Compiler
+from portico.contract.findings import ContractError, Finding, Position
+from portico.contract.operation import Operation
+from portico.contract.security import Requirement
+from portico.contract.upgrade import upgrade
+from portico.contract.validate import validate
+
+_FILE_NAME = re.compile(r"([a-z][a-z0-9-]*)\.v([1-9][0-9]*)\.(?:yaml|yml|json)\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """A document that can be served.
+
+    `name` is `process/orders.v1` for an API of the tiers, and the configured name for a
+    bring-your-own document, whose `tier` is empty. `document` is bundled and in the 3.1 form.
+    """
+
+    name: str
+    tier: str
+    base_path: str
+    document: Mapping[str, Any]
+    bundle: Bundle
+    operations: Mapping[str, Operation]
+
+    @property
+    def title(self) -> str:
+        return str(self.document["info"]["title"])
+
+    @property
+    def version(self) -> str:
+        return str(self.document["info"]["version"])
+
+    @property
+    def lifecycle(self) -> str:
+        return str(self.document.get("x-lifecycle", ""))
+
+    @property
+    def calls(self) -> Mapping[str, tuple[str, ...]]:
+        """Return what the contract may call: API name to operationIds, from `x-calls`."""
+        return {name: tuple(ids) for name, ids in self.document.get("x-calls", {}).items()}
+
+    @property
+    def waivers(self) -> Mapping[str, Mapping[str, str]]:
+        """Return the dated exceptions from the layer rules: API name to `until` and `reason`."""
+        waivers: Mapping[str, Mapping[str, str]] = self.document.get("x-layer-waivers", {})
+        return waivers
+
+    @property
+    def package(self) -> str:
+        """Return the Python package of the API: `process_apis.orders` for its first version."""
+        api, _, major = self.name.partition("/")[2].partition(".v")
+        suffix = "" if major == "1" else f"_v{major}"
+        return f"{self.tier}_apis.{api.replace('-', '_')}{suffix}"
+
+    def position(self, *pointer: str) -> Position:
+        return self.bundle.position(pointer)
+
+    def __repr__(self) -> str:
+        return f"<Contract {self.name} {len(self.operations)} operations>"
+
+
+def contract_paths(root: Path) -> list[Path]:
+    """Return the contract files of the three tiers below `root`, in a stable order."""
+    return sorted(
+        path
+        for tier in rules.TIERS
+        for path in (root / tier).glob("*")
+        if path.suffix in {".yaml", ".yml", ".json"}
+    )
+
+
+def load(path: Path, root: Path | None = None) -> Contract:
+    """Return the contract of an API of the tiers, such as `specs/openapi/process/orders.v1.yaml`.
+
+    References may reach any file below `root`, by default the folder above the tier's. Raises
+    ContractError with everything found wrong.
+    """
+    matched = _FILE_NAME.match(path.name)
+    tier = path.parent.name
+    if matched is None or tier not in rules.TIERS:
+        raise ContractError([_misplaced(path)])
+    api, major = matched.groups()
+    base_path = f"/{tier}/{api}/v{major}"
+    bundled = bundle(path, root or path.parent.parent)
+    validate(bundled)
+    findings = [
+        *rules.structural(bundled),
+        *rules.house(bundled, base_path),
+        *rules.unsupported_schemes(bundled),
+    ]
+    if findings:
+        raise ContractError(findings)
+    name = f"{tier}/{api}.v{major}"
+    return _compile(bundled, name=name, tier=tier, base_path=base_path)
+
+
+def load_foreign(
+    path: Path, *, name: str, base_path: str, unsecured: Requirement | None = None
+) -> Contract:
+    """Return a bring-your-own document, served at `base_path`.
+
+    House rules do not bind it. `unsecured` is what the configuration asks of callers of the
+    operations that the document does not secure, or secures by a scheme not enforced here;
+    without it such operations are findings. References stay in the folder of the document.
+    """
+    bundled = bundle(path, path.parent)
+    validate(bundled)
+    findings = rules.structural(bundled)
+    if unsecured is None:
+        findings += [*rules.unsecured(bundled), *rules.unsupported_schemes(bundled)]
+    if findings:
+        raise ContractError(findings)
+    return _compile(
+        bundled,
+        name=name,
+        tier="",
+        base_path=base_path.rstrip("/"),
+        unsecured=unsecured,
+        reject_unknown_query=False,
+    )
+
+
+def _compile(
+    bundled: Bundle,
+    *,
+    name: str,
+    tier: str,
+    base_path: str,
+    unsecured: Requirement | None = None,
+    reject_unknown_query: bool = True,
+) -> Contract:
+    document = upgrade(bundled.document)
+    compiler = Compiler(document, bundled, reject_unknown_query=reject_unknown_query)
+    replaced = {finding.position for finding in rules.unsupported_schemes(bundled)}
+
+    def secure(node: Mapping[str, Any]) -> Requirement | None:
+        covered = "security" in node or "security" in document
+        return None if covered and not replaced else unsecured
+
+    operations = compiler.compile(secure)
+    return Contract(
+        name=name,
+        tier=tier,
+        base_path=base_path,
+        document=document,
+        bundle=bundled,
+        operations={operation.operation_id: operation for operation in operations},
+    )
+
+
+def _misplaced(path: Path) -> Finding:
+    return Finding(
+        position=Position(path, 1, 1),
+        rule="misplaced-contract",
+        message=f"{path.parent.name}/{path.name} does not say tier, API and major version",
+        hint="name it like specs/openapi/process/orders.v1.yaml",
+    )

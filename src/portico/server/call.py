@@ -1,0 +1,101 @@
+"""What a handler sees: the call it answers and the reply it may give."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from portico.client.tiers import TierClient
+    from portico.deadline import Deadline
+    from portico.trace import Trace
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who is calling: `subject` is whom the call is for, `client_id` who makes it."""
+
+    subject: str
+    client_id: str
+    scopes: frozenset[str] = frozenset()
+
+
+ANONYMOUS = Caller(subject="", client_id="")
+
+
+@dataclass(slots=True, kw_only=True)
+class Reply:
+    """An answer other than the plain body of the only success status.
+
+    `body` is JSON data, bytes for another media type, or an iterator of bytes to stream.
+    """
+
+    status: int = 200
+    body: object = None
+    headers: Sequence[tuple[str, str]] = ()
+    media_type: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Call(Generic[R]):
+    """One call of one operation, passed to its handler first.
+
+    `resources` is what the API's `app.resources` opened: connectors, pools, caches.
+    `idempotency_key` is the caller's key, or empty; every inner call derives its own from it.
+    """
+
+    operation_id: str
+    caller: Caller
+    deadline: Deadline
+    trace: Trace
+    request_id: str
+    tiers: TierClient
+    resources: R
+    idempotency_key: str = ""
+    _made: dict[str, int] = field(default_factory=dict)
+
+    async def invoke(
+        self,
+        api: str,
+        operation_id: str,
+        arguments: Mapping[str, object] | None = None,
+        *,
+        body: object = None,
+        step: str = "",
+    ) -> Reply:
+        """Call an operation of another tier, one that the contract lists in `x-calls`.
+
+        `arguments` are the callee's parameters by their names in the contract. `step` tells
+        apart several writes of one operation within this call; without it they are counted.
+        Raises Problem for every answer of 400 and above.
+        """
+        return await self.tiers.invoke(
+            self, api, operation_id, arguments or {}, body=body, step=step
+        )
+
+    def derive_key(self, api: str, operation_id: str, step: str = "") -> str:
+        """Return the key that an inner write is made idempotent by, or empty without an own key.
+
+        The same key, callee and step always give the same result, so a repeated request repeats
+        the keys of all its inner calls.
+        """
+        if not self.idempotency_key:
+            return ""
+        if not step:
+            target = f"{api} {operation_id}"
+            ordinal = self._made.get(target, 0)
+            self._made[target] = ordinal + 1
+            step = str(ordinal)
+        digest = hashlib.sha256()
+        for part in (self.idempotency_key, api, operation_id, step):
+            encoded = part.encode()
+            digest.update(len(encoded).to_bytes(4, "big"))
+            digest.update(encoded)
+        return digest.hexdigest()[:40]
+
+
+Stream = AsyncIterator[bytes]

@@ -1,0 +1,116 @@
+"""A running API: its contract, its handlers, and the check of what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from portico.contract import ABSENT, Contract, Operation
+from portico.contract.media import is_json
+from portico.problems import CONTRACT_VIOLATION, DEADLINE_EXCEEDED, Problem
+from portico.server.bind import Bound
+from portico.server.call import Call, Reply
+from portico.server.validation import Validation
+
+logger = logging.getLogger("portico.server")
+_OPAQUE = (bytes, bytearray, memoryview)
+
+
+class ResponseCheck:
+    """Decides whether a response is looked at, and what a wrong one leads to."""
+
+    __slots__ = ("_count", "_every", "enforces", "name", "violations")
+
+    def __init__(self, name: str, validation: Validation) -> None:
+        self.name = name
+        self.enforces = validation.mode in {"enforce", "strict"}
+        self._every = 0 if validation.mode == "off" else validation.one_of
+        self._count = 0
+        self.violations = 0
+
+    def due(self) -> bool:
+        """Tell whether this response is one to look at."""
+        if self._every <= 1:
+            return self._every == 1
+        self._count += 1
+        return self._count % self._every == 0
+
+    def report(self, operation: Operation, status: int, wrong: Sequence[Mapping[str, Any]]) -> None:
+        """Log a wrong response, and raise Problem where the API enforces its contract.
+
+        The entries name places in the body, never their values: those may be personal.
+        """
+        self.violations += 1
+        places = [str(entry.get("pointer") or entry.get("detail")) for entry in wrong]
+        logger.error(
+            "response breaks its contract: api=%s operation=%s status=%s at=%s",
+            self.name,
+            operation.operation_id,
+            status,
+            ", ".join(places),
+        )
+        if self.enforces:
+            raise Problem(
+                CONTRACT_VIOLATION,
+                f"{operation.operation_id} answered with {len(wrong)} violations of its contract",
+                extensions={"api": self.name, "operation": operation.operation_id},
+            )
+
+
+class Service:
+    """An API of a tier in this process."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        handlers: Mapping[str, Bound],
+        resources: Any,
+        validation: Validation,
+    ) -> None:
+        self.contract = contract
+        self.resources = resources
+        self.check = ResponseCheck(contract.name, validation)
+        self._handlers = handlers
+
+    async def invoke(
+        self, operation: Operation, call: Call[Any], document: Mapping[str, Any]
+    ) -> Reply:
+        """Run the handler of an operation and return its reply, checked.
+
+        `document` was checked before. Raises Problem; 504 when the call's deadline passes.
+        """
+        remaining = call.deadline.remaining()
+        if remaining <= 0:
+            raise Problem(DEADLINE_EXCEEDED)
+        try:
+            async with asyncio.timeout(remaining):
+                reply = await self._handlers[operation.operation_id](call, document)
+        except TimeoutError:
+            if call.deadline.expired():
+                raise Problem(DEADLINE_EXCEEDED) from None
+            raise
+        self._finish(operation, reply)
+        return reply
+
+    def _finish(self, operation: Operation, reply: Reply) -> None:
+        """Fill in the media type, drop what responses never carry, and check the rest."""
+        answer = operation.find_answer(reply.status)
+        body = reply.body
+        if not reply.media_type and body is not None and answer is not None and answer.media:
+            reply.media_type = answer.media.declared[0][0]
+        if answer is not None and answer.shapers:
+            shaper = answer.shapers.get(reply.media_type)
+            if shaper is not None:
+                shaper.apply(body)
+        if not self.check.due():
+            return
+        looked_into = is_json(reply.media_type) and not isinstance(body, _OPAQUE)
+        seen = body if looked_into or body is None else ABSENT
+        wrong = operation.check_response(reply.status, reply.media_type, seen, reply.headers)
+        if wrong:
+            self.check.report(operation, reply.status, wrong)
+
+    def __repr__(self) -> str:
+        return f"<Service {self.contract.name} {len(self._handlers)} handlers>"

@@ -1,0 +1,1 @@
+"""The process APIs: one package an API, named like its contract."""

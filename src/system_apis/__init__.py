@@ -1,0 +1,1 @@
+"""The system APIs: one package an API, named like its contract."""
