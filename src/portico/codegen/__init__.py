@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from portico.codegen.apis import API, CodegenError, read_apis
+from portico.codegen.apis import CodegenError, read_contracts
 from portico.codegen.files import format_files
 from portico.codegen.modules import NOTICE, calls_module, models_module
+from portico.contract import Contract
 
 __all__ = ["CodegenError", "generate"]
 
@@ -24,27 +25,30 @@ def generate(contracts_root: Path, source_root: Path) -> dict[Path, str]:
 
     Raises ContractError for a contract that cannot be read, CodegenError for wrong `x-calls`.
     """
-    apis = {api.name: api for api in read_apis(contracts_root)}
+    contracts = read_contracts(contracts_root)
     files: dict[Path, str] = {}
-    for api in apis.values():
-        folder = source_root / api.folder
-        files[folder / "models.py"] = models_module(api)
-        for path, text in _calls_package(api, apis):
-            files[folder / "calls" / path] = text
+    for contract in contracts.values():
+        folder = source_root.joinpath(*contract.package.split("."))
+        files[folder / "models.py"] = models_module(contract)
+        for name, text in _calls_package(contract, contracts):
+            files[folder / "calls" / name] = text
     return format_files(files)
 
 
-def _calls_package(api: API, apis: Mapping[str, API]) -> Iterator[tuple[str, str]]:
-    modules = []
-    for callee, operation_ids in api.calls.items():
-        if callee not in apis:
-            raise CodegenError(f"{api.name} calls {callee}, which has no contract; correct x-calls")
-        module = apis[callee].folder.name
+def _calls_package(
+    contract: Contract, contracts: Mapping[str, Contract]
+) -> Iterator[tuple[str, str]]:
+    modules: list[str] = []
+    for callee, operation_ids in sorted(contract.calls.items()):
+        if callee not in contracts:
+            raise CodegenError(f"{contract.name} calls {callee}, which has no contract")
+        module = contracts[callee].package.rpartition(".")[2]
         if module in modules:
-            raise CodegenError(f"{api.name} calls two APIs whose modules are both called {module}")
+            raise CodegenError(f"{contract.name} calls two APIs whose modules are called {module}")
         modules.append(module)
-        yield f"{module}.py", calls_module(apis[callee], operation_ids)
+        yield f"{module}.py", calls_module(contracts[callee], operation_ids)
     if modules:
-        imports = f"from {api.module}.calls import {', '.join(sorted(modules))}\n"
-        exports = f"\n__all__ = {sorted(modules)!r}\n"
-        yield "__init__.py", f'"""Calls of {api.name}. {NOTICE}"""\n\n{imports}{exports}'
+        names = sorted(modules)
+        imports = f"from {contract.package}.calls import {', '.join(names)}\n"
+        title = f'"""Calls of {contract.name}. {NOTICE}"""\n'
+        yield "__init__.py", f"{title}\n{imports}\n__all__ = {names!r}\n"

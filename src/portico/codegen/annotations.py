@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from portico.codegen.apis import Schema
 from portico.contract.bundle import resolve
+from portico.server.bind import snake_case
 
 _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 _LINE = 92
@@ -97,10 +98,6 @@ def _has_members(schema: Schema) -> bool:
     return "properties" in schema or "allOf" in schema
 
 
-# A member of one of these names would hide the type from the members after it.
-_BUILTINS = frozenset({"list", "dict", "str", "int", "float", "bool", "object"})
-
-
 def _literal(values: Sequence[object]) -> str:
     return f"Literal[{', '.join(repr(value) for value in values)}]"
 
@@ -113,17 +110,17 @@ def pascal_case(text: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", text))
 
 
-def snake_case(text: str) -> str:
-    """Return the Python name of an operation or parameter: `createSale` → `create_sale`."""
-    spaced = re.sub(r"([A-Z]+)([A-Z][a-z])|([a-z0-9])([A-Z])", r"\1\3_\2\4", text)
-    name = re.sub(r"[^A-Za-z0-9]+", "_", spaced).lower()
+def python_name(text: str) -> str:
+    """Return the Python name of an operation or parameter, usable as an argument."""
+    name = snake_case(text)
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def _render_class(name: str, description: str, fields: Sequence[tuple[str, str]]) -> str:
-    if any(_needs_quotes(key) for key, _ in fields):
-        members = ", ".join(f"{key!r}: {annotation!r}" for key, annotation in fields)
-        return f"{name} = TypedDict({name!r}, {{{members}}})\n"
+    if any(not key.isidentifier() or keyword.iskeyword(key) for key, _ in fields):
+        return _render_dict(name, fields, "")
+    if _hides_a_type(fields):
+        return _render_dict(name, fields, "  # noqa: UP013 - a member would hide a type of another")
     lines = [f"class {name}(TypedDict):"]
     if description:
         lines.append(textwrap.indent(_docstring(description), "    "))
@@ -131,8 +128,15 @@ def _render_class(name: str, description: str, fields: Sequence[tuple[str, str]]
     return "\n".join(lines) + "\n"
 
 
-def _needs_quotes(key: str) -> bool:
-    return not key.isidentifier() or keyword.iskeyword(key) or key in _BUILTINS
+def _render_dict(name: str, fields: Sequence[tuple[str, str]], comment: str) -> str:
+    members = ", ".join(f"{key!r}: {annotation!r}" for key, annotation in fields)
+    return f"{name} = TypedDict({comment}\n    {name!r}, {{{members}}}\n)\n"
+
+
+def _hides_a_type(fields: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether a member is called like a type that another member's annotation needs."""
+    used = {word for _, annotation in fields for word in re.findall(r"\w+", annotation)}
+    return any(key in used for key, _ in fields)
 
 
 def _docstring(text: str) -> str:

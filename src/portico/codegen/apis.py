@@ -1,18 +1,14 @@
-"""What the generator reads of our own contracts."""
+"""What the generator reads of the operations of a contract."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from portico.contract.bundle import bundle, resolve
-
-TIERS = ("system", "process", "experience")
-_METHODS = ("get", "put", "post", "delete", "patch")
-_API_NAME = re.compile(r"(?P<tier>system|process|experience)/(?P<api>[a-z0-9-]+)\.v(?P<major>\d+)")
+from portico.contract import Contract, contract_paths, load
+from portico.contract.bundle import resolve
+from portico.contract.compile import operations_of
 
 Schema = Mapping[str, Any]
 
@@ -21,49 +17,8 @@ class CodegenError(Exception):
     """A contract that no code can be generated from; says which and why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class API:
-    """One of our contracts, bundled, by its name such as `process/orders.v1`."""
-
-    name: str
-    document: Mapping[str, Any]
-
-    @property
-    def folder(self) -> Path:
-        """Return the folder of the API's package below the source root."""
-        match = _API_NAME.fullmatch(self.name)
-        if match is None:
-            raise CodegenError(f"{self.name}: expected a name such as process/orders.v1")
-        package = match["api"].replace("-", "_")
-        # The first version keeps the plain name; a later one stands beside it.
-        if match["major"] != "1":
-            package = f"{package}_v{match['major']}"
-        return Path(f"{match['tier']}_apis") / package
-
-    @property
-    def module(self) -> str:
-        return ".".join(self.folder.parts)
-
-    @property
-    def calls(self) -> Mapping[str, Sequence[str]]:
-        """Return the operations that the API calls, by API name."""
-        return dict(sorted(self.document.get("x-calls", {}).items()))
-
-    def operations(self) -> Iterator[Operation]:
-        for item in self.document["paths"].values():
-            for method in _METHODS:
-                if method in item:
-                    yield Operation(self.document, item, item[method])
-
-    def operation(self, operation_id: str) -> Operation:
-        for operation in self.operations():
-            if operation.id == operation_id:
-                return operation
-        raise CodegenError(f"{self.name} has no operation {operation_id}, correct x-calls")
-
-
-class Operation:
-    """What the generator reads of one operation."""
+class OperationSource:
+    """The parts of one operation that decide on types."""
 
     __slots__ = ("_document", "_item", "_node")
 
@@ -120,9 +75,21 @@ def is_key(parameter: Schema) -> bool:
     return (parameter["in"], parameter["name"].lower()) == ("header", "idempotency-key")
 
 
-def read_apis(contracts_root: Path) -> Iterator[API]:
-    """Yield the APIs of all tiers; raises ContractError for a contract that cannot be read."""
-    for tier in TIERS:
-        for path in sorted((contracts_root / tier).glob("*.yaml")):
-            document = bundle(path, contracts_root).document
-            yield API(name=f"{tier}/{path.stem}", document=document)
+def operations(contract: Contract) -> Iterator[OperationSource]:
+    """Yield the operations of a contract in its order."""
+    for _, _, _, item, node in operations_of(contract.document):
+        yield OperationSource(contract.document, item, node)
+
+
+def find_operation(contract: Contract, operation_id: str) -> OperationSource:
+    """Return an operation by its id; raises CodegenError if there is none."""
+    for operation in operations(contract):
+        if operation.id == operation_id:
+            return operation
+    raise CodegenError(f"{contract.name} has no operation {operation_id}; correct x-calls")
+
+
+def read_contracts(contracts_root: Path) -> dict[str, Contract]:
+    """Return the contracts of all tiers by name; raises ContractError for one that is wrong."""
+    loaded = (load(path, contracts_root) for path in contract_paths(contracts_root))
+    return {contract.name: contract for contract in loaded}

@@ -4,42 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portico.codegen.annotations import Models, pascal_case, snake_case, union
-from portico.codegen.apis import API, Operation, Schema, is_key
+from portico.codegen.annotations import Models, pascal_case, python_name, union
+from portico.codegen.apis import OperationSource, Schema, find_operation, is_key, operations
+from portico.contract import Contract
 
 NOTICE = "Generated from the contract by `make codegen`; do not edit."
 
 
-def models_module(api: API) -> str:
+def models_module(contract: Contract) -> str:
     """Return the source of `models.py`: the bodies that the API's handlers take and give."""
-    models = Models(api.document, filled=True)
-    for operation in api.operations():
+    models = Models(contract.document, filled=True)
+    for operation in operations(contract):
         name = pascal_case(operation.id)
         if operation.body is not None:
             models.annotation(operation.body[0], f"{name}Body")
         for result in operation.results:
             models.annotation(result, f"{name}Result")
-    return _module(f"Data of {api.name}. {NOTICE}", models.classes)
+    return _module(f"Data of {contract.name}. {NOTICE}", models.classes)
 
 
-def calls_module(api: API, operation_ids: Sequence[str]) -> str:
+def calls_module(contract: Contract, operation_ids: Sequence[str]) -> str:
     """Return the source of a module of `calls`: one function for each operation called."""
-    models = Models(api.document, filled=False)
+    models = Models(contract.document, filled=False)
     functions = [
-        _function(api, api.operation(operation_id), models) for operation_id in operation_ids
+        _function(contract.name, find_operation(contract, operation_id), models)
+        for operation_id in operation_ids
     ]
-    if any("_given(" in function for function in functions):
-        functions.append(_GIVEN)
-    return _module(f"Calls to {api.name}. {NOTICE}", [*models.classes, *functions], is_calls=True)
+    return _module(
+        f"Calls to {contract.name}. {NOTICE}", [*models.classes, *functions], is_calls=True
+    )
 
 
-_GIVEN = """\
-def _given(arguments: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in arguments.items() if value is not None}
-"""
-
-
-def _function(api: API, operation: Operation, models: Models) -> str:
+def _function(api: str, operation: OperationSource, models: Models) -> str:
     name = pascal_case(operation.id)
     parameters = [parameter for parameter in operation.parameters if not is_key(parameter)]
     parameters.sort(key=lambda parameter: not parameter.get("required"))
@@ -48,13 +44,13 @@ def _function(api: API, operation: Operation, models: Models) -> str:
     signature += [f"body: {body}"] if body else []
     signature += ['step: str = ""'] if operation.is_keyed else []
     signature.sort(key=lambda part: "=" in part)
-    passed = [f"{api.name!r}, {operation.id!r}, {_arguments(parameters)}"]
+    passed = [f"{api!r}, {operation.id!r}, {_arguments(parameters)}"]
     passed += ["body=body"] if body else []
     passed += ["step=step"] if operation.is_keyed else []
     taken = ", ".join(["call: Call[R]", *(["*"] if signature else []), *signature])
     invoke = f"await call.invoke({', '.join(passed)})"
     lines = [
-        f"async def {snake_case(operation.id)}({taken}) -> {result}:",
+        f"async def {python_name(operation.id)}({taken}) -> {result}:",
         f'    """{operation.summary}."""',
         f"    {invoke}" if result == "None" else f"    reply = {invoke}",
     ]
@@ -63,7 +59,7 @@ def _function(api: API, operation: Operation, models: Models) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _body(operation: Operation, models: Models, name: str) -> str:
+def _body(operation: OperationSource, models: Models, name: str) -> str:
     if operation.body is None:
         return ""
     schema, required = operation.body
@@ -71,7 +67,7 @@ def _body(operation: Operation, models: Models, name: str) -> str:
     return annotation if required else f"{annotation} | None = None"
 
 
-def _result(operation: Operation, models: Models, name: str) -> str:
+def _result(operation: OperationSource, models: Models, name: str) -> str:
     return union(
         "None" if schema is None else models.annotation(schema, f"{name}Result")
         for schema in operation.results
@@ -81,20 +77,19 @@ def _result(operation: Operation, models: Models, name: str) -> str:
 def _parameter(models: Models, parameter: Schema, name: str) -> str:
     annotation = models.annotation(parameter.get("schema"), name)
     suffix = "" if parameter.get("required") else " | None = None"
-    return f"{snake_case(parameter['name'])}: {annotation}{suffix}"
+    return f"{python_name(parameter['name'])}: {annotation}{suffix}"
 
 
 def _arguments(parameters: Sequence[Schema]) -> str:
-    entries = ", ".join(f"{p['name']!r}: {snake_case(p['name'])}" for p in parameters)
-    if all(parameter.get("required") for parameter in parameters):
-        return f"{{{entries}}}"
-    return f"_given({{{entries}}})"
+    # The client leaves out what is None.
+    entries = (f"{p['name']!r}: {python_name(p['name'])}" for p in parameters)
+    return f"{{{', '.join(entries)}}}"
 
 
 def _module(title: str, parts: Sequence[str], *, is_calls: bool = False) -> str:
     code = "\n\n".join(parts)
     names = ["TYPE_CHECKING", "TypeVar"] if is_calls else []
-    names += [name for name in ("Literal", "NotRequired", "TypedDict", "cast") if f"{name}" in code]
+    names += [name for name, use in _USES.items() if use in code]
     head = [f'"""{title}"""', "", "from __future__ import annotations", ""]
     if names:
         head.append(f"from typing import {', '.join(sorted(names, key=_import_order))}\n")
@@ -102,6 +97,15 @@ def _module(title: str, parts: Sequence[str], *, is_calls: bool = False) -> str:
         head.append("if TYPE_CHECKING:\n    from portico.server.call import Call\n")
         head.append('R = TypeVar("R")\n')
     return "\n".join(head) + "\n" + code
+
+
+# What the code has where it needs a name of typing.
+_USES = {
+    "Literal": "Literal[",
+    "NotRequired": "NotRequired[",
+    "TypedDict": "TypedDict",
+    "cast": "return cast(",
+}
 
 
 def _import_order(name: str) -> tuple[bool, bool, str]:

@@ -25,6 +25,13 @@ class MalformedBody(ValueError):
     """The body cannot be read as its media type says."""
 
 
+def is_opaque(media_type: str) -> bool:
+    """Tell whether content of this type is octets to us: neither JSON, nor a form, nor text."""
+    name = essence(media_type)
+    known = ("multipart/", "application/x-www-form-urlencoded", *_TEXT)
+    return not is_json(name) and not name.startswith(known)
+
+
 def compile_decoder(
     document: Mapping[str, Any], media_type: str, media: Mapping[str, Any]
 ) -> Decode:

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from portico.contract.findings import ContractError, Finding, Position
 from portico.contract.source import MAX_NODES, Pointer, SourceFile
+from portico.contract.walk import MAPS, NAMED
 
 # A reference below one of these keys points at that kind of component.
 _SECTIONS = {
@@ -25,7 +26,7 @@ _SECTIONS = {
     "examples": "examples",
 }
 _DATA_KEYS = frozenset({"example", "default", "enum", "const", "value"})
-_NAMED_KEYS = frozenset({"properties", "patternProperties", "$defs", "schemas", "dependentSchemas"})
+_NAMED_KEYS = frozenset({*NAMED, *MAPS, "schemas", "examples"}) - {"parameters"}
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -298,7 +299,11 @@ class _Bundler:
 
 def _names_things(pointer: Pointer) -> bool:
     """Tell whether the keys below `pointer` are names of the author, not of OpenAPI."""
-    return bool(pointer) and pointer[-1] in _NAMED_KEYS and pointer[-2:-1] != ("properties",)
+    named = False
+    for part in pointer:
+        # A key below one that names things is a name itself, whatever it looks like.
+        named = not named and part in _NAMED_KEYS
+    return named
 
 
 def _pointer(fragment: str) -> Pointer | None:

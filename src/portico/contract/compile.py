@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import jsonschema_rs
 
-from portico.contract.bodies import compile_decoder
+from portico.contract.bodies import compile_decoder, is_opaque
 from portico.contract.bundle import Bundle, resolve
 from portico.contract.findings import ContractError, Finding
 from portico.contract.media import MediaTable, is_json
@@ -173,7 +173,11 @@ class Compiler:
             decode = compile_decoder(self._document, media_type, media)
             shaper = compile_shaper(self._document, schema, "request")
             content = Content(
-                media_type=media_type, decode=decode, shaper=shaper, validator=validator
+                media_type=media_type,
+                opaque=is_opaque(media_type),
+                decode=decode,
+                shaper=shaper,
+                validator=validator,
             )
             contents.append((media_type, content))
         return contents, bool(body.get("required", False))

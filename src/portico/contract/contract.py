@@ -24,8 +24,8 @@ _FILE_NAME = re.compile(r"([a-z][a-z0-9-]*)\.v([1-9][0-9]*)\.(?:yaml|yml|json)\Z
 class Contract:
     """A document that can be served.
 
-    `name` is `process/orders.v1` for an API of the tiers, and the configured name for a
-    bring-your-own document, whose `tier` is empty. `document` is bundled and in the 3.1 form.
+    `name` is `process/orders.v1` for an API of the tiers and `external/<configured name>` for a
+    bring-your-own document. `document` is bundled and in the 3.1 form.
     """
 
     name: str
@@ -125,8 +125,8 @@ def load_foreign(
         raise ContractError(findings)
     return _compile(
         bundled,
-        name=name,
-        tier="",
+        name=f"external/{name}",
+        tier="external",
         base_path=base_path.rstrip("/"),
         unsecured=unsecured,
         reject_unknown_query=False,

@@ -29,9 +29,13 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """A request body of one media type: how it is read, shaped and checked."""
+    """A request body of one media type: how it is read, shaped and checked.
+
+    `opaque` content is octets that a schema says nothing about.
+    """
 
     media_type: str
+    opaque: bool
     decode: Decode
     shaper: Shaper | None
     validator: Validator

@@ -20,7 +20,7 @@ MAX_NODES = 2_000_000  # YAML aliases can make a small file stand for a huge doc
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_Base):  # type: ignore[misc]  # the base is chosen at run time
+class YAMLLoader(_Base):  # type: ignore[misc]  # the base is chosen at run time
     """YAML 1.2 core schema: no dates, no yes/no, string keys, no duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -40,7 +40,7 @@ def _marked(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
 
 
 def _install_core_schema() -> None:
-    _Loader.yaml_implicit_resolvers = {}
+    YAMLLoader.yaml_implicit_resolvers = {}
     for tag, pattern, first in (
         ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", "tTfF"),
         ("int", r"[-+]?(?:0|[1-9][0-9]*)\Z", "-+0123456789"),
@@ -51,7 +51,9 @@ def _install_core_schema() -> None:
         ),
         ("null", r"(?:~|null|Null|NULL|)\Z", ["~", "n", "N", ""]),
     ):
-        _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
+        YAMLLoader.add_implicit_resolver(
+            f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first)
+        )
 
 
 _install_core_schema()
@@ -83,7 +85,7 @@ class SourceFile:
     @cached_property
     def _marks(self) -> dict[Pointer, tuple[int, int]]:
         marks: dict[Pointer, tuple[int, int]] = {}
-        root = yaml.compose(self.text, Loader=_Loader)
+        root = yaml.compose(self.text, Loader=YAMLLoader)
         pending: list[tuple[Pointer, yaml.Node]] = [] if root is None else [((), root)]
         while pending and len(marks) < MAX_NODES:
             pointer, node = pending.pop()
@@ -103,7 +105,7 @@ class SourceFile:
         try:
             if self.path.suffix == ".json":
                 return json.loads(self.text, object_pairs_hook=_unique)
-            return yaml.load(self.text, Loader=_Loader)  # noqa: S506  # _Loader is a safe loader
+            return yaml.load(self.text, Loader=YAMLLoader)  # noqa: S506  # YAMLLoader is a safe loader
         except json.JSONDecodeError as error:
             raise self._unreadable(error.lineno, error.colno, error.msg) from None
         except _DuplicateKey as error:

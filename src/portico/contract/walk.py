@@ -25,7 +25,7 @@ MANY = ("allOf", "anyOf", "oneOf", "prefixItems")
 NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 
 # Members of an OpenAPI document whose keys are names, so that a key `schema` means nothing there.
-_MAPS = frozenset(
+MAPS = frozenset(
     {
         "paths",
         "webhooks",
@@ -66,7 +66,7 @@ def map_schemas(node: Any, change: Callable[[Schema], Schema], *, named: bool = 
         elif key == "schemas" and isinstance(value, dict):
             copied[key] = {name: map_schema(schema, change) for name, schema in value.items()}
         else:
-            copied[key] = map_schemas(value, change, named=key in _MAPS)
+            copied[key] = map_schemas(value, change, named=key in MAPS)
     return copied
 
 

@@ -1,0 +1,1 @@
+"""The gateway: policy and composition. It is the only part that knows every tier."""

@@ -1,0 +1,273 @@
+"""The gateway as an ASGI application, and its life from configuration to clean-up."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.access_log import AccessLog
+from gateway.composition import choose, load_contracts, open_tiers
+from gateway.config import Client, Config, ConfigError, External
+from gateway.config.secrets import SecretStore
+from gateway.control import RESERVED, control_app
+from gateway.cors import CORSPolicy
+from gateway.endpoints import Backend, Endpoint, UpstreamBackend
+from gateway.exchange import Receive, Scope, Send
+from gateway.identity.clients import ClientRecord, ClientRegistry, hash_secret
+from gateway.identity.endpoint import TokenEndpoint
+from gateway.identity.endpoint import routes as identity_routes
+from gateway.identity.grant import ClientCredentialsServer
+from gateway.identity.keys import KeyRing
+from gateway.identity.tokens import TokenIssuer
+from gateway.identity.verifier import TokenVerifier
+from gateway.pipeline import Pipeline
+from gateway.portal.catalogue import describe
+from gateway.portal.site import routes as portal_routes
+from gateway.upstream import Upstream, UpstreamOptions
+from portico.contract import ANYONE, Contract, Requirement, load_foreign
+from portico.contract.route import Router
+from portico.contract.security import declared_scopes, declared_schemes
+from portico.contract.strict import StrictValidator
+from portico.server.service import ResponseCheck
+
+AUDIENCE = "portico"  # what tokens for the gateway as a whole are for
+
+
+class Gateway:
+    """The application. It answers once `run` has been entered."""
+
+    def __init__(self, config: Config, *, only: Sequence[str] = ()) -> None:
+        self.config = config
+        self.contracts = load_contracts(config)
+        self.names = choose(self.contracts, config, only)
+        self.secrets = SecretStore(config.data)
+        self.external = _load_external(config) if not only else {}
+        self.draining = False
+        self._only = bool(only)
+        self._pipeline: Pipeline | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._pipeline is None:
+            raise RuntimeError("the gateway was called outside `run`")
+        await self._pipeline(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def run(
+        self, public_url: str, injected: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> AsyncIterator[None]:
+        """Open everything the APIs need, answer requests, and close it all again."""
+        public_url = public_url.rstrip("/")
+        config = self.config
+        keys = KeyRing(key_file(config))
+        issuer = TokenIssuer(keys, issuer=config.identity.issuer or public_url, audience=AUDIENCE)
+        async with contextlib.AsyncExitStack() as stack:
+            tiers = await stack.enter_async_context(
+                open_tiers(
+                    config,
+                    self.contracts,
+                    self.names,
+                    issuer=issuer,
+                    secrets=self.secrets,
+                    injected=injected,
+                )
+            )
+            shown = [name for name in self.names if self._is_exposed(name)]
+            backends: list[Backend] = [tiers.backends[name] for name in shown]
+            for name, contract in self.external.items():
+                backends.append(await self._upstream(stack, name, contract))
+            log = self._access_log(stack)
+            self._pipeline = self._build(backends, keys, issuer, public_url, log)
+            try:
+                yield
+            finally:
+                self._pipeline = None
+
+    def _is_exposed(self, name: str) -> bool:
+        """Tell whether an API is offered at the edge: systems are not, unless told or alone."""
+        api = self.config.apis.get(name)
+        if api is not None and api.exposed is not None:
+            return api.exposed
+        return self._only or not name.startswith("system/")
+
+    def _build(
+        self,
+        backends: Sequence[Backend],
+        keys: KeyRing,
+        issuer: TokenIssuer,
+        public_url: str,
+        log: AccessLog | None,
+    ) -> Pipeline:
+        contracts = [backend.contract for backend in backends]
+        type_base = f"{public_url}/portal/problems/"
+        scopes = _scopes(contracts)
+        entries = [describe(c.name, c.document, base_path=c.base_path) for c in contracts]
+        server = ClientCredentialsServer(issuer, scopes_supported=scopes)
+        endpoint = TokenEndpoint(server, ClientRegistry(self._clients(scopes)))
+        control = control_app(
+            [
+                *identity_routes(endpoint, issuer=issuer, keys=keys, scopes_supported=scopes),
+                *portal_routes(entries, public_url=public_url, request_id=_request_id),
+            ],
+            ready=lambda: "draining" if self.draining else "",
+            type_base=type_base,
+        )
+        cors = self.config.cors
+        return Pipeline(
+            build_router(backends),
+            control,
+            verifier=TokenVerifier(keys, issuer=issuer.issuer, audience=AUDIENCE),
+            cors=CORSPolicy(cors.origins, cors.max_age_seconds) if cors.origins else None,
+            access_log=log,
+            type_base=type_base,
+        )
+
+    def _clients(self, known: Sequence[str]) -> list[ClientRecord]:
+        return [
+            self._client(client_id, client, known)
+            for client_id, client in self.config.clients.items()
+        ]
+
+    def _client(self, client_id: str, client: Client, known: Sequence[str]) -> ClientRecord:
+        where = f"clients.{client_id}"
+        unknown = sorted(set(client.scopes) - set(known))
+        if unknown and not self._only:
+            raise ConfigError(
+                f"{where}.scopes",
+                f"no contract declares the scope {', '.join(unknown)}",
+                f"the scopes are {', '.join(known)}",
+            )
+        references = [client.secret, client.previous_secret]
+        found = [self.secrets.resolve(ref, f"{where}.secret") for ref in references if ref]
+        return ClientRecord(
+            client_id=client_id,
+            secret_hashes=tuple(hash_secret(secret) for secret in found),
+            scopes=frozenset(client.scopes),
+            subject=client.subject,
+        )
+
+    async def _upstream(
+        self, stack: contextlib.AsyncExitStack, name: str, contract: Contract
+    ) -> UpstreamBackend:
+        settings = self.config.external[name]
+        upstream = Upstream(_upstream_options(name, settings, self.config, self.secrets))
+        stack.push_async_callback(upstream.aclose)
+        limits = self.config.limits
+        strict = settings.validation.mode == "strict"
+        return UpstreamBackend(
+            contract,
+            upstream,
+            ResponseCheck(contract.name, settings.validation),
+            timeout_seconds=settings.timeout_seconds or limits.request_seconds,
+            body_bytes=settings.body_bytes or limits.body_bytes,
+            checked_bytes=limits.checked_response_bytes,
+            strict=StrictValidator(contract.document) if strict else None,
+        )
+
+    def _access_log(self, stack: contextlib.AsyncExitStack) -> AccessLog | None:
+        if self.config.access_log == "off":
+            return None
+        log = AccessLog()
+        log.start()
+        stack.callback(log.stop)
+        return log
+
+
+def build_router(backends: Sequence[Backend]) -> Router[Endpoint]:
+    """Return the addresses of all operations; raises ConfigError where two APIs collide."""
+    router: Router[Endpoint] = Router()
+    for backend in backends:
+        contract = backend.contract
+        for operation in contract.operations.values():
+            endpoint = Endpoint(backend, operation)
+            try:
+                router.add(operation.method, endpoint.template, endpoint)
+            except ValueError as error:
+                raise ConfigError(
+                    f"external.{contract.name.partition('/')[2]}.base_path",
+                    str(error),
+                    "give every API a base path of its own",
+                ) from None
+    return router
+
+
+def _load_external(config: Config) -> dict[str, Contract]:
+    found = {}
+    for name, settings in config.external.items():
+        if settings.base_path.startswith(RESERVED):
+            raise ConfigError(
+                f"external.{name}.base_path",
+                f"{settings.base_path} belongs to the gateway itself",
+                f"choose a path that does not start with {', '.join(RESERVED)}",
+            )
+        found[name] = load_foreign(
+            settings.contract,
+            name=name,
+            base_path=settings.base_path,
+            unsecured=_unsecured(settings),
+        )
+    return found
+
+
+def _unsecured(settings: External) -> Requirement | None:
+    if settings.unsecured is None:
+        return None
+    if settings.unsecured == "anonymous":
+        return ANYONE
+    return Requirement((frozenset(settings.unsecured.scopes),))
+
+
+def _upstream_options(
+    name: str, settings: External, config: Config, secrets: SecretStore
+) -> UpstreamOptions:
+    """Return the options of an upstream; header values may be references to secrets."""
+    where = f"external.{name}.upstream"
+    known = {field.name for field in dataclasses.fields(UpstreamOptions)} - {"name", "urls"}
+    # A body in a content coding could not be checked against the contract.
+    coding = "pass" if settings.validation.mode == "off" else "identity"
+    chosen: dict[str, Any] = {"accept_encoding": coding, **settings.upstream}
+    unknown = sorted(set(chosen) - known)
+    if unknown:
+        raise ConfigError(
+            where, f"unknown setting {unknown[0]}", f"known here are {', '.join(sorted(known))}"
+        )
+    headers = chosen.pop("set_headers", {})
+    if not isinstance(headers, dict):
+        raise ConfigError(where, "set_headers is not a mapping", "write `Name: env:VARIABLE`")
+    fields = tuple((key, secrets.resolve(str(ref), where)) for key, ref in headers.items())
+    lists = {key: tuple(value) for key, value in chosen.items() if isinstance(value, list)}
+    try:
+        return UpstreamOptions(
+            name=name,
+            urls=tuple(settings.urls),
+            set_headers=fields,
+            trusted_proxies=tuple(config.trusted_proxies),
+            **{**chosen, **lists},
+        )
+    except (TypeError, ValueError) as error:
+        raise ConfigError(where, str(error), "correct the value") from None
+
+
+def _scopes(contracts: Sequence[Contract]) -> list[str]:
+    """Return every scope that a contract declares or needs."""
+    found: set[str] = set()
+    for contract in contracts:
+        for scheme in declared_schemes(contract.document).values():
+            found |= declared_scopes(scheme) or frozenset()
+        for operation in contract.operations.values():
+            found = found.union(*operation.security.alternatives)
+    return sorted(found)
+
+
+def key_file(config: Config) -> Path:
+    """Return where the issuer's keys are kept; its folder is made on first use."""
+    path = Path(config.identity.key_file) if config.identity.key_file else None
+    chosen = path or config.data / "identity" / "keys.json"
+    chosen.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return chosen
+
+
+def _request_id(scope: Any) -> str:
+    return str(scope.get("portico.request_id", ""))

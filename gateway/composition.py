@@ -1,0 +1,256 @@
+"""The one place that knows every tier: contracts, handlers and policy become one application."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import importlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from gateway.config import API, Config, ConfigError
+from gateway.config.secrets import SecretStore
+from gateway.endpoints import ServiceBackend
+from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
+from gateway.specs import contracts_root
+from portico.client import layers
+from portico.client.http import HTTPTransport
+from portico.client.local import LocalTransport
+from portico.client.tiers import TierClient, Transport, targets
+from portico.contract import Contract, ContractError, Finding, contract_paths, load
+from portico.contract.strict import StrictValidator
+from portico.server.bind import Bound, bind
+from portico.server.service import Service
+
+_REFERENCES = ("env:", "file:", "generated:")
+
+
+def load_contracts(config: Config) -> dict[str, Contract]:
+    """Return every contract of the tiers by name; raises ContractError with all findings."""
+    root = config.contracts or contracts_root()
+    findings: list[Finding] = []
+    contracts: dict[str, Contract] = {}
+    for path in contract_paths(root):
+        try:
+            contract = load(path, root)
+        except ContractError as error:
+            findings.extend(error.findings)
+        else:
+            contracts[contract.name] = contract
+    if not findings:
+        findings = layers.check(contracts, dt.datetime.now(dt.UTC).date())
+    if findings:
+        raise ContractError(findings)
+    return contracts
+
+
+def choose(contracts: Mapping[str, Contract], config: Config, only: Sequence[str]) -> list[str]:
+    """Return the names of the APIs that run in this process.
+
+    `only` names them with or without their version, such as `process/orders`. Without it all run
+    here that the configuration gives no URL. Raises ConfigError for an unknown name.
+    """
+    for name in config.apis:
+        if name not in contracts:
+            raise ConfigError(f"apis.{name}", "there is no such API", _names(contracts))
+    if not only:
+        return [name for name in contracts if not (name in config.apis and config.apis[name].url)]
+    chosen = []
+    for wanted in only:
+        matches = [name for name in contracts if name == wanted or name.startswith(f"{wanted}.v")]
+        if not matches:
+            raise ConfigError(f"--only {wanted}", "there is no such API", _names(contracts))
+        chosen.extend(matches)
+    return list(dict.fromkeys(chosen))
+
+
+def _names(contracts: Mapping[str, Contract]) -> str:
+    return f"the APIs are {', '.join(contracts)}"
+
+
+@dataclass(slots=True)
+class Tiers:
+    """The APIs of this process, ready to be called."""
+
+    contracts: Mapping[str, Contract]
+    backends: Mapping[str, ServiceBackend]
+
+
+@dataclass(frozen=True, slots=True)
+class _TierTokens:
+    """Proves an API to another one, as the issuer that both trust."""
+
+    issuer: TokenIssuer
+
+    def mint(self, *, client_id: str, audience: str, scopes: frozenset[str]) -> tuple[str, float]:
+        token = self.issuer.mint(client_id, client_id, audience, scopes, TIER_LIFETIME_SECONDS)
+        return token, float(TIER_LIFETIME_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def open_tiers(
+    config: Config,
+    contracts: Mapping[str, Contract],
+    names: Sequence[str],
+    *,
+    issuer: TokenIssuer,
+    secrets: SecretStore,
+    injected: Mapping[str, Mapping[str, Any]] | None = None,
+) -> AsyncIterator[Tiers]:
+    """Open the resources of the named APIs and connect them to what their contracts call.
+
+    `injected` are settings of embedded parts, by API; the configuration's come over them.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        http = await stack.enter_async_context(_tier_http())
+        transports: dict[str, Transport] = {}
+        clients = {name: _Client(name) for name in names}
+        services: dict[str, Service] = {}
+        for name in names:
+            contract = contracts[name]
+            api = config.apis.get(name, API())
+            handlers = bind_handlers(contract)
+            settings = {**(injected or {}).get(name, {}), **api.settings}
+            resources = await _open(stack, contract, settings, secrets)
+            services[name] = Service(contract, handlers, resources, api.validation)
+        for name, service in services.items():
+            transports[name] = LocalTransport(service, clients[name])
+        for name in names:
+            remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
+            clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
+        yield Tiers(contracts, _backends(config, services, clients))
+
+
+class _Client(TierClient):
+    """A tier client that is made before its targets: APIs of one process know each other."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, {})
+
+    def connect(self, found: Mapping[tuple[str, str], Any]) -> None:
+        self._targets = found
+
+
+@contextlib.asynccontextmanager
+async def _tier_http() -> AsyncIterator[httpx.AsyncClient]:
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4.0)
+    async with httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False) as http:
+        yield http
+
+
+def _remote(
+    config: Config,
+    contracts: Mapping[str, Contract],
+    contract: Contract,
+    here: set[str],
+    http: httpx.AsyncClient,
+    issuer: TokenIssuer,
+) -> dict[str, Transport]:
+    """Return the transports to the callees of a contract that run elsewhere."""
+    found: dict[str, Transport] = {}
+    for callee, operation_ids in contract.calls.items():
+        if callee in here:
+            continue
+        url = config.apis.get(callee, API()).url
+        if not url:
+            raise ConfigError(
+                f"apis.{callee}.url",
+                f"{contract.name} calls {callee}, which neither runs here nor has an address",
+                f"add its url under apis, or start it here with --only {callee}",
+            )
+        called = contracts[callee]
+        scopes = frozenset[str]().union(
+            *(called.operations[name].security.scopes() for name in operation_ids)
+        )
+        found[callee] = HTTPTransport(
+            called,
+            url,
+            client_id=contract.name,
+            scopes=scopes,
+            http=http,
+            tokens=_TierTokens(issuer),
+        )
+    return found
+
+
+def _backends(
+    config: Config, services: Mapping[str, Service], clients: Mapping[str, TierClient]
+) -> dict[str, ServiceBackend]:
+    found = {}
+    for name, service in services.items():
+        api = config.apis.get(name, API())
+        strict = api.validation.mode == "strict"
+        found[name] = ServiceBackend(
+            service,
+            clients[name],
+            timeout_seconds=api.timeout_seconds or config.limits.request_seconds,
+            body_bytes=config.limits.body_bytes,
+            strict=StrictValidator(service.contract.document) if strict else None,
+        )
+    return found
+
+
+def bind_handlers(contract: Contract) -> dict[str, Bound]:
+    """Return the handlers of a contract; raises ContractError where they do not fit it."""
+    return bind(contract, _module(contract, "handlers"))
+
+
+def _module(contract: Contract, name: str) -> ModuleType:
+    """Import a module of an API's package; raises ContractError if there is none."""
+    full = f"{contract.package}.{name}"
+    try:
+        return importlib.import_module(full)
+    except ModuleNotFoundError as error:
+        if error.name is None or not full.startswith(error.name):
+            raise
+        raise ContractError(
+            [
+                Finding(
+                    position=contract.position(),
+                    rule="contract-without-handlers",
+                    message=f"there is no module {full}",
+                    hint=f"create it, or run `portico new` for {contract.name}",
+                )
+            ]
+        ) from None
+
+
+async def _open(
+    stack: contextlib.AsyncExitStack,
+    contract: Contract,
+    settings: Mapping[str, Any],
+    secrets: SecretStore,
+) -> Any:
+    """Open what the handlers of an API work with, as its `app` module says."""
+    where = f"apis.{contract.name}.settings"
+    if not _has_app(contract):
+        if settings:
+            raise ConfigError(where, "the API has no settings", "remove the section")
+        return None
+    app = _module(contract, "app")
+    resolved = {
+        name: secrets.resolve(value, f"{where}.{name}")
+        if isinstance(value, str) and value.startswith(_REFERENCES)
+        else value
+        for name, value in settings.items()
+    }
+    model: type[BaseModel] = app.Settings
+    try:
+        decoded = model.model_validate(resolved)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(sorted(model.model_fields))
+        raise ConfigError(f"{where}.{name}", first["msg"], f"its settings are {known}") from None
+    return await stack.enter_async_context(app.resources(decoded))
+
+
+def _has_app(contract: Contract) -> bool:
+    package = importlib.import_module(contract.package)
+    return any((Path(folder) / "app.py").is_file() for folder in package.__path__)

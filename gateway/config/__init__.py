@@ -1,0 +1,27 @@
+"""One configuration file, strictly decoded: what is not understood does not start."""
+
+from gateway.config.errors import ConfigError
+from gateway.config.load import load_config
+from gateway.config.model import (
+    API,
+    Client,
+    CORS,
+    Config,
+    External,
+    Limits,
+    Listen,
+    Scopes,
+)
+
+__all__ = [
+    "API",
+    "CORS",
+    "Client",
+    "Config",
+    "ConfigError",
+    "External",
+    "Limits",
+    "Listen",
+    "Scopes",
+    "load_config",
+]

@@ -1,0 +1,210 @@
+"""What happens to a request, in order: cheap refusals first, one look at everything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+from gateway.access_log import AccessLog
+from gateway.cors import CORSPolicy
+from gateway.endpoints import Endpoint
+from gateway.exchange import ClientDisconnected, Exchange, Receive, Response, Scope, Send
+from gateway.identity.verifier import TokenVerifier
+from gateway.protocol.target import check_target
+from portico.client.http import SUBJECT_HEADER, TIMEOUT_HEADER
+from portico.contract.route import Leaf, Router
+from portico.deadline import Deadline
+from portico.problems import (
+    INTERNAL_ERROR,
+    MEDIA_TYPE,
+    METHOD_NOT_ALLOWED,
+    NOT_IMPLEMENTED,
+    Problem,
+)
+from portico.server.call import Caller
+from portico.trace import Trace
+
+logger = logging.getLogger("portico.gateway")
+
+_KNOWN_METHODS = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"}
+)
+_TIMEOUT = TIMEOUT_HEADER.encode()
+_SUBJECT = SUBJECT_HEADER.encode()
+# Answers to authenticated requests are for their caller only (RFC 6750, 5.3).
+_PRIVATE = (b"cache-control", b"private, no-store")
+
+
+class Pipeline:
+    """An ASGI application over the operations of all contracts; the rest goes to `control`."""
+
+    def __init__(
+        self,
+        router: Router[Endpoint],
+        control: Any,
+        *,
+        verifier: TokenVerifier,
+        cors: CORSPolicy | None,
+        access_log: AccessLog | None,
+        type_base: str,
+    ) -> None:
+        self._router = router
+        self._control = control
+        self._verifier = verifier
+        self._cors = cors
+        self._access_log = access_log
+        self._type_base = type_base
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._control(scope, receive, send)
+            return
+        exchange = Exchange(scope, receive)
+        problem = check_target(exchange.raw_path)
+        found = None if problem else self._router.match(exchange.raw_path.decode("latin-1"))
+        if found is None and problem is None:
+            scope["portico.request_id"] = exchange.request_id
+            await self._control(scope, receive, send)
+            return
+        try:
+            if problem is not None:
+                raise problem
+            response = await self._handle(exchange, *found)  # type: ignore[misc]  # not None here
+        except ClientDisconnected:
+            return
+        except Problem as refused:
+            response = self._refusal(exchange, refused)
+        except Exception:
+            # The outermost guard: whatever happened, the caller gets a problem and we a traceback.
+            logger.exception("unhandled error: request=%s", exchange.request_id)
+            response = self._refusal(exchange, Problem(INTERNAL_ERROR))
+        await self._send(exchange, response, send)
+
+    async def _handle(
+        self, exchange: Exchange, leaf: Leaf[Endpoint], values: Sequence[str]
+    ) -> Response:
+        headers = exchange.read_headers()
+        endpoint = _choose(exchange.method, leaf)
+        if endpoint is None:
+            return self._options(exchange, leaf)
+        exchange.endpoint = endpoint
+        operation, backend = endpoint.operation, endpoint.backend
+        # Who it is comes before what it asks: strangers learn nothing about a contract.
+        self._authenticate(exchange, endpoint)
+        deadline = self._deadline(exchange, backend.timeout_seconds)
+        operation.check_accept(headers)
+        body = await self._read(exchange, endpoint)
+        document = operation.check_request(values, exchange.query, headers, body)
+        if backend.strict is not None:
+            path = exchange.raw_path.decode("latin-1")[len(backend.contract.base_path) :]
+            backend.strict.check_request(
+                operation.method, path, exchange.query, headers, body or b""
+            )
+        return await backend.answer(exchange, operation, document, body, deadline)
+
+    def _authenticate(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        """Find out who is calling and whether they may: 401, then 403.
+
+        Where anyone may call, credentials that are sent must be good all the same.
+        """
+        authorization = exchange.headers.get(b"authorization")
+        security = endpoint.security
+        if authorization is None and security.anonymous:
+            return
+        values = [value for name, value in exchange.raw_headers if name == b"authorization"]
+        caller = self._verifier.verify(values, endpoint.api, exchange.peer)
+        if not security.allows(caller.scopes):
+            raise self._verifier.challenge.insufficient_scope(security.scopes())
+        exchange.caller = caller
+        if endpoint.api in caller.audiences:
+            self._trust_tier(exchange, caller)
+
+    def _trust_tier(self, exchange: Exchange, caller: Any) -> None:
+        """Take over what another tier passes on: request id, trace, and whom the call is for."""
+        headers = exchange.headers
+        request_id = headers.get(b"x-request-id", b"").decode("latin-1")
+        if request_id:
+            exchange.request_id = request_id[:64]
+        exchange.trace = Trace.parse(
+            [headers.get(b"traceparent", b"").decode("latin-1")],
+            [headers.get(b"tracestate", b"").decode("latin-1")],
+        )
+        exchange.caller = Caller(
+            subject=headers.get(_SUBJECT, b"").decode("latin-1"),
+            client_id=caller.client_id,
+            scopes=caller.scopes,
+        )
+
+    def _deadline(self, exchange: Exchange, seconds: float) -> Deadline:
+        """Return when the answer has to be there; only another tier may shorten it."""
+        if exchange.trace is None:
+            # A stranger's trace is not continued (Trace Context 7): it is noted in the log.
+            exchange.trace = Trace.start()
+            exchange.parent = exchange.headers.get(b"traceparent", b"").decode("latin-1")[:55]
+            return Deadline(exchange.started + seconds)
+        text = exchange.headers.get(_TIMEOUT, b"")
+        if text.isdigit():
+            seconds = min(seconds, int(text) / 1000)
+        return Deadline(exchange.started + seconds)
+
+    async def _read(self, exchange: Exchange, endpoint: Endpoint) -> bytes | None:
+        """Return the body, or None where there is none or it is passed on as a stream."""
+        if not exchange.has_body():
+            return None
+        backend, operation = endpoint.backend, endpoint.operation
+        if backend.streams(operation, exchange):
+            exchange.check_length(backend.body_bytes)
+            return None
+        if not operation.contents:
+            return None
+        operation.find_content(exchange.headers)
+        return await exchange.read_body(backend.body_bytes)
+
+    def _options(self, exchange: Exchange, leaf: Leaf[Endpoint]) -> Response:
+        headers = [(b"allow", leaf.allow.encode())]
+        if self._cors is not None:
+            headers += self._cors.preflight(exchange.headers, leaf.allow)
+        return Response(204, headers=headers)
+
+    def _refusal(self, exchange: Exchange, problem: Problem) -> Response:
+        headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in problem.headers
+        ]
+        headers += [(b"content-language", b"en"), (b"cache-control", b"no-store")]
+        body = problem.body(type_base=self._type_base, request_id=exchange.request_id)
+        return Response(problem.status, body, MEDIA_TYPE, headers)
+
+    async def _send(self, exchange: Exchange, response: Response, send: Send) -> None:
+        headers = response.headers
+        headers.append((b"x-request-id", exchange.request_id.encode("latin-1")))
+        endpoint: Endpoint | None = exchange.endpoint
+        if endpoint is not None and endpoint.notices:
+            headers.extend(endpoint.notices)
+        if exchange.caller is not None and not any(name == b"cache-control" for name, _ in headers):
+            headers.append(_PRIVATE)
+        if self._cors is not None:
+            headers.extend(self._cors.fields(exchange.headers))
+        try:
+            await response.send(send, head=exchange.method == "HEAD")
+        finally:
+            if self._access_log is not None:
+                self._access_log.write(exchange, response.status, monotonic() - exchange.started)
+
+
+def _choose(method: str, leaf: Leaf[Endpoint]) -> Endpoint | None:
+    """Return the endpoint of a method, None for OPTIONS; raises 405 and 501."""
+    chosen = leaf.methods.get(method)
+    if chosen is None and method == "HEAD":
+        chosen = leaf.methods.get("GET")
+    if chosen is not None:
+        return chosen[0]
+    if method == "OPTIONS":
+        return None
+    if method not in _KNOWN_METHODS:
+        raise Problem(NOT_IMPLEMENTED, headers=[("allow", leaf.allow)])
+    raise Problem(
+        METHOD_NOT_ALLOWED, f"{leaf.template} offers {leaf.allow}", headers=[("allow", leaf.allow)]
+    )

@@ -1,0 +1,117 @@
+"""One request and its response: uvicorn's cycle, with problems where it answers in plain text."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, cast
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from portico.problems import INTERNAL_ERROR, UNAVAILABLE, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from uvicorn._types import (
+        ASGI3Application,
+        ASGISendEvent,
+        HTTPResponseStartEvent,
+    )
+
+    from gateway.protocol.gate import Gate
+
+_logger = logging.getLogger(__name__)
+
+REQUEST_ID = "portico.request_id"
+"""The scope key under which an application may leave its request id for a later 500."""
+
+
+class Outlet:
+    """The part of a transport that a cycle uses; `close` first asks the connection how."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
+
+
+class Cycle(RequestResponseCycle):
+    """A request in flight; whatever its application does, an answer is a response or a problem."""
+
+    gate: Gate  # set by the connection; the constructor is uvicorn's
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        try:
+            await app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            # Only the end of the grace period cancels requests.
+            await self._fail(Problem(UNAVAILABLE, "the process stopped before the answer"))
+            raise
+        except Exception:  # the outermost guard: nothing may leave as text or as a traceback
+            if not self.disconnected:  # else nobody is left to answer, and the failure follows
+                _logger.exception("request %s failed", self._request_id())
+            await self._fail(Problem(INTERNAL_ERROR))
+        else:
+            if not self.response_complete and not self.disconnected:
+                _logger.error("request %s was left without an answer", self._request_id())
+                await self._fail(Problem(INTERNAL_ERROR))
+        finally:
+            self.on_response = nothing  # so that the connection and this cycle can be freed
+
+    async def answer_busy(self, *_: object) -> None:
+        """Answer, in the place of the application, that there are too many requests already."""
+        retry_after = str(self.gate.limits.retry_after_seconds)
+        headers = [("retry-after", retry_after)]
+        await self.send_problem(
+            Problem(
+                UNAVAILABLE, "the process answers as many requests as it takes", headers=headers
+            )
+        )
+
+    async def send_problem(self, problem: Problem) -> None:
+        """Answer with a problem; the response must not have started."""
+        fields, body = self.gate.writer.content(problem, self._request_id())
+        await self.send(
+            {"type": "http.response.start", "status": problem.status, "headers": fields}
+        )
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _fail(self, problem: Problem) -> None:
+        if self.response_started:
+            self.transport.close()  # the client sees that the response is cut short
+        else:
+            await self.send_problem(problem)
+
+    def _request_id(self) -> str:
+        extensions = cast("dict[str, object]", self.scope)  # ASGI lets applications add keys
+        known = extensions.get(REQUEST_ID)
+        if isinstance(known, str):
+            return known
+        new = extensions[REQUEST_ID] = self.gate.writer.new_request_id()
+        return str(new)
+
+
+class OldCycle(Cycle):
+    """A request of HTTP/1.0: without Content-Length its response ends with the connection."""
+
+    unframed = False
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            self.unframed = _has_no_length(message)
+            # Known to be False, uvicorn does not choose chunks, which HTTP/1.0 cannot read.
+            self.chunked_encoding = False if self.unframed else None
+        elif self.unframed and message["type"] == "http.response.body":
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
+
+
+def _has_no_length(start: HTTPResponseStartEvent) -> bool:
+    return all(name.lower() != b"content-length" for name, _ in start.get("headers", ()))
+
+
+def nothing() -> None:
+    """Take the place of the connection's callback once a cycle has ended."""

@@ -1,0 +1,249 @@
+"""An httpx transport on aiohttp's connections and response parser, made for proxying.
+
+aiohttp resolves, connects, keeps alive and parses. Its session is left out: it costs more than
+everything else together, and it changes what it passes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+import aiohttp
+import httpx
+from yarl import URL
+
+from gateway.upstream.bodies import Lease, ResponseBody, Upload, check_end, time_out, translated
+from gateway.upstream.budget import Budget
+from gateway.upstream.exchange import Incoming, Outgoing
+from gateway.upstream.slots import Slots
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.http import RawResponseMessage
+
+# The safe methods that are forwarded; only these are sent again after a stale connection.
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "QUERY"})
+# Bounds of a response: what is read ahead, the status line, a field, the fields, the interim ones.
+_READ_AHEAD_BYTES = 65_536
+_MAX_LINE_BYTES = 8_192
+_MAX_FIELD_BYTES = 16_384
+_MAX_FIELDS = 128
+_MAX_INTERIM_RESPONSES = 16
+_VERSIONS: Mapping[tuple[int, int], Mapping[str, bytes]] = {
+    (1, 0): {"http_version": b"HTTP/1.0"},
+    (1, 1): {"http_version": b"HTTP/1.1"},
+}
+
+
+class PooledTransport(httpx.AsyncBaseTransport):
+    """A bounded pool of HTTP/1.1 connections.
+
+    Besides the time-outs of httpx it heeds the request extensions `target`, the raw request
+    target, and `deadline`, a Deadline that the whole exchange does not pass. Bytes go through
+    untouched: redirects, cookies, proxies and content codings are none of its business.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int,
+        max_waiting: int,
+        idle_seconds: float,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._slots = Slots(max_connections, max_waiting=max_waiting)
+        self._max_connections = max_connections
+        self._idle_seconds = idle_seconds
+        self._tls = tls
+        self._connector: aiohttp.TCPConnector | None = None
+        self._origins: dict[tuple[str, str, int | None], aiohttp.ClientRequest] = {}
+        # Connections that have carried a request: only these can turn out to be stale.
+        self._used: WeakSet[ResponseHandler] = WeakSet()
+        self._timeout = aiohttp.ClientTimeout()
+
+    def __repr__(self) -> str:
+        return f"<PooledTransport {self._slots!r}>"
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._connector is not None:
+            await self._connector.close()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; see httpx.AsyncBaseTransport."""
+        outgoing = Outgoing.of(request)
+        budget = Budget(outgoing)
+        if not self._slots.take():
+            await self._slots.wait(budget.seconds("pool"))
+        lease = Lease(self._slots)
+        try:
+            return await self._send(outgoing, budget, lease)
+        except BaseException as exc:
+            lease.end(complete=False)
+            if (known := translated(exc)) is None:
+                raise
+            raise known from exc
+
+    async def _send(self, request: Outgoing, budget: Budget, lease: Lease) -> Incoming:
+        protocol, reused = await self._connect(request, budget, lease)
+        try:
+            message, payload = await _exchange(protocol, request, budget, lease)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
+            if not reused or not _may_repeat(request, exc):
+                raise
+            protocol, _ = await self._connect(request, budget, lease, fresh=True)
+            message, payload = await _exchange(protocol, request, budget, lease)
+        return _response(protocol, message, payload, budget, lease)
+
+    async def _connect(
+        self, request: Outgoing, budget: Budget, lease: Lease, *, fresh: bool = False
+    ) -> tuple[ResponseHandler, bool]:
+        """Put a connection into the lease; return its protocol and whether it was used before."""
+        while True:
+            if lease.connection is not None:
+                lease.connection.close()
+            lease.connection = await self._next_connection(request, budget)
+            protocol = lease.connection.protocol
+            if protocol is None:
+                raise httpx.ConnectError("the pool is closed")
+            if protocol not in self._used:
+                self._used.add(protocol)
+                return protocol, False
+            # Bytes that came while it was idle would be taken for the answer to this request.
+            if not fresh and not protocol.should_close:
+                return protocol, True
+
+    async def _next_connection(
+        self, request: Outgoing, budget: Budget
+    ) -> aiohttp.connector.Connection:
+        connector = self._connector
+        if connector is None:
+            connector = self._connector = aiohttp.TCPConnector(
+                limit=self._max_connections,
+                keepalive_timeout=self._idle_seconds,
+                ssl=self._tls or True,
+            )
+        url = request.url
+        origin = self._origins.get((url.scheme, url.host, url.port))
+        if origin is None:
+            origin = self._add_origin(url)
+        seconds = budget.seconds("connect")
+        timeout = self._timeout
+        if timeout.connect != seconds:
+            # The threshold is that above which aiohttp rounds up to whole seconds.
+            timeout = aiohttp.ClientTimeout(connect=seconds, ceil_threshold=inf)
+            self._timeout = timeout
+        try:
+            return await connector.connect(origin, [], timeout)
+        except TimeoutError as exc:
+            raise httpx.ConnectTimeout("no connection was made in time") from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            raise httpx.ConnectError("no connection could be made") from exc
+
+    def _add_origin(self, url: httpx.URL) -> aiohttp.ClientRequest:
+        """Return what tells the connector where to connect to; it is never sent."""
+        address = URL.build(scheme=url.scheme, host=url.host, port=url.port)
+        origin = aiohttp.ClientRequest("GET", address, loop=asyncio.get_running_loop())
+        self._origins[url.scheme, url.host, url.port] = origin
+        return origin
+
+
+async def _exchange(
+    protocol: ResponseHandler, request: Outgoing, budget: Budget, lease: Lease
+) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+    """Send the request and return the head of the answer, with the stream of its body."""
+    protocol.set_response_params(
+        skip_payload=request.method == "HEAD",
+        read_until_eof=True,
+        auto_decompress=False,
+        read_bufsize=_READ_AHEAD_BYTES,
+        max_line_size=_MAX_LINE_BYTES,
+        max_field_size=_MAX_FIELD_BYTES,
+        max_headers=_MAX_FIELDS,
+    )
+    seconds = _start(protocol, request, budget, lease)
+    timer = asyncio.get_running_loop().call_later(seconds, time_out, protocol)
+    try:
+        return await _final_head(protocol)
+    finally:
+        timer.cancel()
+        if lease.upload is not None:
+            lease.upload.answered()
+
+
+def _start(protocol: ResponseHandler, request: Outgoing, budget: Budget, lease: Lease) -> float:
+    """Write what can be written at once; return the seconds until the head must have come."""
+    head = _render_head(request)
+    transport = protocol.transport
+    if transport is None:
+        raise aiohttp.ServerDisconnectedError
+    body = request.body
+    if isinstance(body, bytes):
+        transport.write(head + body)
+        return budget.seconds("read")
+    transport.write(head)
+    declared = request.headers.get("content-length")
+    length = None if declared is None else int(declared)
+    lease.upload = Upload(protocol, body, length=length, budget=budget)
+    # The upload sets the time for the answer when it is done.
+    return budget.remaining()
+
+
+def _render_head(request: Outgoing) -> bytes:
+    target = request.extensions.get("target") or request.url.raw_path
+    fields = request.fields
+    lines = [request.method.encode("ascii") + b" " + target + b" HTTP/1.1"]
+    lines += [b": ".join(field) for field in fields]
+    lines.append(b"\r\n")
+    head = b"\r\n".join(lines)
+    # One look at the whole instead of one at each part.
+    ends = len(fields) + 2
+    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head or b" " in target:
+        raise httpx.LocalProtocolError("a header field or the target contains CR, LF, NUL or space")
+    return head
+
+
+async def _final_head(
+    protocol: ResponseHandler,
+) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+    for _ in range(_MAX_INTERIM_RESPONSES):
+        message, payload = await protocol.read()
+        if message.code >= 200:
+            if message.code > 599:
+                raise httpx.RemoteProtocolError(f"the status {message.code} does not exist")
+            return message, payload
+        if message.code == 101:
+            raise httpx.RemoteProtocolError("the upstream changed the protocol without being asked")
+    raise httpx.RemoteProtocolError("the upstream sent too many interim responses")
+
+
+def _may_repeat(request: Outgoing, exc: aiohttp.ClientError) -> bool:
+    """Tell whether a request that met a stale connection may be sent once more."""
+    if request.method not in _SAFE_METHODS or not isinstance(request.body, bytes):
+        return False
+    # aiohttp leaves text here unless it has seen the beginning of an answer.
+    return not isinstance(exc, aiohttp.ServerDisconnectedError) or isinstance(exc.message, str)
+
+
+def _response(
+    protocol: ResponseHandler,
+    message: RawResponseMessage,
+    payload: aiohttp.StreamReader,
+    budget: Budget,
+    lease: Lease,
+) -> Incoming:
+    body: bytes | ResponseBody
+    if payload.is_eof():
+        body = payload.read_nowait()
+        check_end(protocol, message)
+        lease.end(complete=True)
+    else:
+        body = ResponseBody(lease, protocol, message, payload, budget)
+    version = _VERSIONS.get(message.version, _VERSIONS[1, 1])
+    return Incoming(message.code, message.raw_headers, body, version)

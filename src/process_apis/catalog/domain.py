@@ -1,0 +1,28 @@
+"""What is for sale; nothing here knows where products come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from process_apis.catalog.calls.tryton import ListPrice, Product
+
+STANDARD_LIST = "standard"
+
+
+def for_sale(products: Iterable[Product], day: date) -> list[Product]:
+    """Return the products that can be ordered on a day, with the prices of that day."""
+    offered: list[Product] = []
+    for product in products:
+        prices = [price for price in product.get("prices", ()) if _holds(price, day)]
+        if product["status"] == "active" and any(
+            price["list"] == STANDARD_LIST for price in prices
+        ):
+            offered.append({**product, "prices": prices})
+    return offered
+
+
+def _holds(price: ListPrice, day: date) -> bool:
+    # Dates in the form of ISO 8601 compare as text.
+    first, last = price.get("validFrom", ""), price.get("validTo", "9999-12-31")
+    return first <= day.isoformat() <= last

@@ -1,0 +1,1 @@
+"""The process API inventory.v1: what can be promised of many products."""

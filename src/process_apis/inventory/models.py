@@ -1,0 +1,36 @@
+"""Data of process/inventory.v1. Generated from the contract by `make codegen`; do not edit."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class Quantity(TypedDict):
+    """How much of something, as a decimal string with its unit."""
+
+    value: str
+    uom: str
+
+
+class LocationAvailability(TypedDict):
+    locationId: str
+    available: Quantity
+
+
+class Availability(TypedDict):
+    """What can be promised of one product."""
+
+    sku: str
+    status: Literal["in_stock", "out_of_stock", "not_stocked", "unknown"]
+    available: NotRequired[Quantity]
+    onHand: NotRequired[Quantity]
+    reserved: NotRequired[Quantity]
+    locations: NotRequired[list[LocationAvailability]]
+
+
+class AvailabilityReport(TypedDict):
+    """What can be promised of the products asked for."""
+
+    complete: bool
+    asOf: str
+    items: list[Availability]
