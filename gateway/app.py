@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from gateway.portal.site import routes as portal_routes
 from gateway.upstream import Upstream, UpstreamOptions
 from portico.contract import ANYONE, Contract, Requirement, load_foreign
 from portico.contract.route import Router
-from portico.contract.security import declared_scopes, declared_schemes
+from portico.contract.security import declared_schemes, declared_scopes
 from portico.contract.strict import StrictValidator
 from portico.server.service import ResponseCheck
 
@@ -79,6 +80,8 @@ class Gateway:
             for name, contract in self.external.items():
                 backends.append(await self._upstream(stack, name, contract))
             log = self._access_log(stack)
+            watching = asyncio.create_task(keys.watch())
+            stack.callback(watching.cancel)
             self._pipeline = self._build(backends, keys, issuer, public_url, log)
             try:
                 yield
@@ -103,7 +106,8 @@ class Gateway:
         contracts = [backend.contract for backend in backends]
         type_base = f"{public_url}/portal/problems/"
         scopes = _scopes(contracts)
-        entries = [describe(c.name, c.document, base_path=c.base_path) for c in contracts]
+        # Published as written: a 3.0 document stays one.
+        entries = [describe(c.name, c.bundle.document, base_path=c.base_path) for c in contracts]
         server = ClientCredentialsServer(issuer, scopes_supported=scopes)
         endpoint = TokenEndpoint(server, ClientRegistry(self._clients(scopes)))
         control = control_app(

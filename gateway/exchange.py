@@ -12,9 +12,10 @@ from portico.problems import CONTENT_TOO_LARGE, MALFORMED_REQUEST, Problem
 from portico.trace import Trace
 
 Field = tuple[bytes, bytes]
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+# ASGI, as far as it concerns us; servers differ in how they type its messages.
+Scope = Any
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 
 # Fields whose meaning a second line would change or hide.
 _SINGLE = frozenset(

@@ -1,10 +1,44 @@
-"""Fixtures every test may use."""
+"""Fixtures every test may use, and the summary of what could not be tested here."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# A test that lacks a program of this machine skips with a reason that starts like this.
+MISSING = "needs "
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def _missing(reporter: pytest.TerminalReporter) -> list[str]:
+    reasons = []
+    for report in reporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        text = reason.removeprefix("Skipped: ")
+        if text.startswith(MISSING):
+            reasons.append(text)
+    return reasons
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = _missing(terminalreporter)
+    if not reasons:
+        return
+    terminalreporter.section("NOT TESTED ON THIS MACHINE", red=True, bold=True)
+    for reason in sorted(set(reasons)):
+        terminalreporter.line(f"{reasons.count(reason)} tests skipped: {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a CI run in which a test was skipped for lack of a program."""
+    if os.environ.get("CI") != "true" or session.exitstatus != 0:
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if isinstance(reporter, pytest.TerminalReporter) and _missing(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

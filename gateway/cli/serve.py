@@ -12,7 +12,8 @@ from gateway.app import Gateway
 from gateway.cli.configuration import read_config
 from gateway.config import Config, Listen
 from gateway.protocol.refusal import ProblemWriter
-from gateway.protocol.serve import ServeEvents, run as run_server, serve
+from gateway.protocol.serve import ServeEvents, serve
+from gateway.protocol.serve import run as run_server
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

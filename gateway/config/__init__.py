@@ -4,8 +4,8 @@ from gateway.config.errors import ConfigError
 from gateway.config.load import load_config
 from gateway.config.model import (
     API,
-    Client,
     CORS,
+    Client,
     Config,
     External,
     Limits,

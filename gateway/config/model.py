@@ -30,24 +30,38 @@ BasePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
     )
 
 
 class Listen(_Strict):
-    """Where the gateway listens. Port 0 asks the system for a free one."""
+    """Where the gateway listens."""
 
     host: str = "127.0.0.1"
+    """The address. `0.0.0.0` offers the gateway to every network of the machine."""
+
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """The port; 0 takes a free one. The variable `PORT` sets it too."""
 
 
 class Limits(_Strict):
-    """What one process allows its clients; the connection layer's numbers are `connection`."""
+    """What one process allows its clients."""
 
-    body_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024  # a thousand order lines are 200 KiB
+    body_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024
+    """The largest request body. A thousand order lines are about 200 KiB."""
+
     checked_response_bytes: Annotated[int, Field(gt=0)] = 4 * 1024 * 1024
+    """The largest upstream answer that is looked into; a larger one streams by unchecked."""
+
     request_seconds: Seconds = 30.0
+    """The time an operation has, all its inner calls included."""
+
     connection: dict[str, float] = Field(default_factory=dict)
+    """Numbers of the connection layer, by name; see below."""
 
     def protocol(self) -> ProtocolLimits:
         """Return the numbers of the connection layer; raises ValueError for an unknown name."""
@@ -64,80 +78,145 @@ class Limits(_Strict):
 
 
 class Identity(_Strict):
-    """The built-in authorization server."""
+    """The built-in token issuer."""
 
-    issuer: str = ""  # the public URL when empty
-    key_file: str = ""  # in the data folder when empty
+    issuer: str = ""
+    """The `iss` of tokens: https, or http on loopback. The public URL when empty."""
+
+    key_file: str = ""
+    """Where the signing keys are kept, made on first use. In the data folder when empty.
+    Processes that call one another share it."""
 
 
 class Client(_Strict):
-    """An application that gets tokens: `secret` is a reference, `env:`, `file:` or `generated:`."""
+    """An application that gets tokens by client credentials."""
 
     secret: str
+    """A reference to its secret: `env:NAME`, `file:PATH` or `generated:NAME`."""
+
     previous_secret: str = ""
+    """A second secret that is still accepted, while the first is rolled out."""
+
     scopes: list[Scope]
+    """The scopes it may ask for. A scope that no contract declares does not start."""
+
     subject: str = ""
+    """Whom its tokens are for; the client itself when empty."""
 
 
 class CORS(_Strict):
-    """Which web pages may call the APIs. No origin may by default."""
+    """Which web pages may call the APIs."""
 
     origins: list[str] = Field(default_factory=list)
+    """Origins such as `https://shop.example.com`; `*` is any. No origin may by default."""
+
     max_age_seconds: Annotated[int, Field(ge=0, le=86_400)] = 600
+    """How long browsers may remember the answer to a preflight."""
 
 
 class API(_Strict):
-    """Settings of one API of the tiers, by its name, such as `process/orders.v1`."""
+    """One API of the tiers, by its name, such as `process/orders.v1`."""
 
-    url: str = ""  # where it runs, if not in this process
-    exposed: bool | None = None  # at the edge; system APIs are not unless told
+    url: str = ""
+    """Where it runs, if not in this process: `http://orders.internal:8080`."""
+
+    exposed: bool | None = None
+    """Whether the gateway offers it. System APIs are not offered unless told."""
+
     validation: ValidationMode = Validation()
+    """How its answers are checked: `enforce` (a wrong one becomes a 500), `report` (logged),
+    `sample: 1/N` (one of N is looked at and logged), `strict` (openapi-core checks requests and
+    answers as well, in milliseconds), `off`."""
+
     timeout_seconds: Seconds | None = None
+    """The time its operations have, instead of `limits.request_seconds`."""
+
     settings: dict[str, Any] = Field(default_factory=dict)
+    """What its own `Settings` asks for; values may be references to secrets."""
 
 
 class Scopes(_Strict):
     """Scopes a caller needs."""
 
     scopes: Annotated[list[Scope], Field(min_length=1)]
+    """All of them."""
 
 
 class External(_Strict):
-    """A bring-your-own API: any OpenAPI document in front of any upstream.
-
-    `unsecured` says what callers need where the document declares no security that is enforced
-    here: `anonymous`, or a list of scopes.
-    """
+    """A bring-your-own API, by a name of your choice: any OpenAPI document, any upstream."""
 
     contract: Path
+    """The document; its references stay in its folder."""
+
     base_path: BasePath
+    """Where the gateway offers it, instead of the document's `servers`."""
+
     urls: Annotated[list[str], Field(min_length=1)]
+    """Base URLs of the upstream, used in turn; one that cannot be reached is left out a while."""
+
     unsecured: Literal["anonymous"] | Scopes | None = None
+    """What callers need where the document declares no security that is enforced here:
+    `anonymous`, or `{scopes: [...]}`. Without it such a document does not start."""
+
     validation: ValidationMode = Validation()
+    """As for the APIs of the tiers; a wrong answer becomes a 502."""
+
     timeout_seconds: Seconds | None = None
+    """The time its operations have, instead of `limits.request_seconds`."""
+
     body_bytes: Annotated[int, Field(gt=0)] | None = None
+    """The largest request body, instead of `limits.body_bytes`."""
+
     upstream: dict[str, Any] = Field(default_factory=dict)
+    """Connection settings of the upstream, by name; see below."""
 
 
 class Embedded(_Strict):
     """The parts that `portico serve` starts itself."""
 
     tryton: bool = True
+    """A Tryton with sample data, unless `apis.system/tryton.v1` has settings or a URL."""
 
 
 class Config(_Strict):
     """The whole file."""
 
     listen: Listen = Listen()
-    public_url: str = ""  # how clients reach the gateway; the address it listens on when empty
+    """Where the gateway listens."""
+
+    public_url: str = ""
+    """How clients reach the gateway: it is in documents, tokens and problem types. The address
+    it listens on when empty."""
+
     data: Path = Path("data")
-    contracts: Path | None = None  # the folder specs/openapi; the packaged one when absent
-    trusted_proxies: list[str] = Field(default_factory=list)  # networks
+    """The folder for what has to last: keys, generated secrets, embedded systems."""
+
+    contracts: Path | None = None
+    """The folder `specs/openapi`; the one that comes with Portico when absent."""
+
+    trusted_proxies: list[str] = Field(default_factory=list)
+    """Networks whose `Forwarded` and `X-Forwarded-*` are believed, such as `10.0.0.0/8`."""
+
     access_log: Literal["stdout", "off"] = "stdout"
+    """One JSON line for each request."""
+
     limits: Limits = Limits()
+    """What one process allows its clients."""
+
     identity: Identity = Identity()
+    """The built-in token issuer."""
+
     clients: dict[str, Client] = Field(default_factory=dict)
+    """Applications that get tokens, by client id."""
+
     cors: CORS = CORS()
+    """Which web pages may call the APIs."""
+
     apis: dict[str, API] = Field(default_factory=dict)
+    """Settings of the APIs of the tiers, by name."""
+
     external: dict[str, External] = Field(default_factory=dict)
+    """Bring-your-own APIs, by name."""
+
     embedded: Embedded = Embedded()
+    """The parts that `portico serve` starts itself."""

@@ -128,6 +128,8 @@ def _tier(slug: str, entries: Sequence[Entry]) -> Tier:
     )
 
 
+_CODE = Markup("<code>{}</code>")
+_STRONG = Markup("<strong>{}</strong>")
 _SPAN = re.compile(r"`([^`\n]+)`|\*\*([^*\n]+)\*\*")
 
 
@@ -138,15 +140,12 @@ def prose(text: str) -> Markup:
 
 
 def _spans(text: str) -> Markup:
-    pieces, end = [], 0
+    spans, end = Markup(), 0
     for match in _SPAN.finditer(text):
-        tag = "code" if match[1] else "strong"
-        pieces += [
-            escape(text[end : match.start()]),
-            Markup(f"<{tag}>{{}}</{tag}>").format(match[1] or match[2]),
-        ]
+        span = _CODE.format(match[1]) if match[1] else _STRONG.format(match[2])
+        spans += escape(text[end : match.start()]) + span
         end = match.end()
-    return Markup("").join([*pieces, escape(text[end:])])
+    return spans + escape(text[end:])
 
 
 def breakable(path: str) -> Markup:

@@ -110,7 +110,7 @@ class GuardedProtocol(GuardedConnection):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        field = (name, value.rstrip(b" \t"))  # the parser strips only what leads
+        field = (name, value.rstrip())  # the parser strips only the space before a value
         self.headers.append(field)
         if name in FRAMING_FIELDS:
             self.framing_fields.append(field)

@@ -7,13 +7,14 @@ import logging
 import resource
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway.protocol.limits import ProtocolLimits
 
 _logger = logging.getLogger(__name__)
 
+_LAST_PORT = 65_535
 # Files a process needs besides its clients: upstream connections, stores, logs.
 _OTHER_FILES = 256
 
@@ -43,32 +44,38 @@ class AddressUnavailableError(ListenError):
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a socket bound to the address; raise `ListenError`. Port 0 takes a free port."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (socket.gaierror, OverflowError, UnicodeError) as error:
-        raise AddressUnavailableError(
-            host, port, f"it is not an address ({error})", "use 127.0.0.1 and a port up to 65535"
-        ) from error
+    family, address = _resolve(host, port)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Without it a restart fails while connections of the last run are in TIME_WAIT.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         sock.close()
         raise listen_error(host, port, error) from error
     return sock
 
 
-def listen_error(host: str, port: int, error: Exception) -> ListenError:
+def _resolve(host: str, port: int) -> tuple[int, tuple[Any, ...]]:
+    if not 0 <= port <= _LAST_PORT:
+        hint = f"use a port from 1 to {_LAST_PORT}, or 0 for a free one"
+        raise AddressUnavailableError(host, port, "there is no such port", hint)
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError) as error:
+        cause = f"the host is not an address ({error})"
+        raise AddressUnavailableError(host, port, cause, "use 127.0.0.1") from error
+    return family, address
+
+
+def listen_error(host: str, port: int, error: OSError) -> ListenError:
     """Return the typed error for what the operating system said."""
-    code = error.errno if isinstance(error, OSError) else None
-    if code == errno.EADDRINUSE:
+    if error.errno == errno.EADDRINUSE:
         free = f"stop it, or choose another port: PORT={_next_port(port)} make run"
         return PortTakenError(host, port, "the port is taken by another process", free)
-    if code == errno.EACCES:
+    if error.errno == errno.EACCES:
         return PortForbiddenError(
             host,
             port,
@@ -81,7 +88,7 @@ def listen_error(host: str, port: int, error: Exception) -> ListenError:
 
 
 def _next_port(port: int) -> int:
-    return port + 1 if port < 65_535 else 8_080
+    return port + 1 if port < _LAST_PORT else 8_080
 
 
 def fit_open_files(limits: ProtocolLimits) -> ProtocolLimits:

@@ -31,7 +31,7 @@ class Budget:
         """Return the seconds for `connect`, `read`, `write` or `pool`; not above 0 if none left."""
         allowed = self._seconds.get(step) or _SECONDS
         left = self._at - monotonic()
-        return allowed if allowed < left else left
+        return min(allowed, left)
 
     def remaining(self) -> float:
         """Return the seconds to the deadline."""

@@ -51,11 +51,7 @@ class Outgoing(httpx.Request):
         """Return any request of httpx as one of these."""
         if isinstance(request, cls):
             return request
-        body = request.stream
-        if isinstance(body, httpx.ByteStream):
-            body = b"".join(body)
-        elif not isinstance(body, httpx.AsyncByteStream):
-            raise httpx.LocalProtocolError("the body must be bytes or an asynchronous stream")
+        body = _body(request.stream)
         return cls(request.method, request.url, request.headers.raw, body, request.extensions)
 
 
@@ -91,9 +87,13 @@ class Incoming(httpx.Response):
         """Return any response of httpx as one of these."""
         if isinstance(response, cls):
             return response
-        body = response.stream
-        if isinstance(body, httpx.ByteStream):
-            body = b"".join(body)
-        elif not isinstance(body, httpx.AsyncByteStream):
-            raise TypeError("the transport must be asynchronous")
+        body = _body(response.stream)
         return cls(response.status_code, response.headers.raw, body, response.extensions)
+
+
+def _body(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> bytes | httpx.AsyncByteStream:
+    if isinstance(stream, httpx.ByteStream):
+        return b"".join(stream)
+    if isinstance(stream, httpx.AsyncByteStream):
+        return stream
+    raise TypeError("a body must be bytes or an asynchronous stream")

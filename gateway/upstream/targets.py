@@ -31,6 +31,8 @@ class Target:
             raise ValueError(f"{text!r} is not a URL: {exc}") from exc
         if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError("a base URL must start with http:// or https:// and a host")
+        if ".." in url.host or not 0 < (url.port or 80) <= 65535:
+            raise ValueError(f"{url.netloc.decode()!r} is not a host name and a port")
         if url.userinfo or url.query or url.fragment:
             # Not repeated: the user information may be a credential.
             raise ValueError("a base URL has no user information, query or fragment")

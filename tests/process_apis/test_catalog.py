@@ -34,6 +34,7 @@ def test_an_active_product_with_a_standard_price_is_for_sale() -> None:
     "changes",
     [
         {"status": "inactive"},
+        {"sku": "not a name"},
         {"status": "discontinued"},
         {"prices": []},
         {"prices": [price(list="wholesale")]},
@@ -68,6 +69,8 @@ async def test_a_page_passes_filters_on_and_keeps_the_cursor() -> None:
     reply = await api.call("listProducts", q="grinder", skus=["GRINDER-M1"], limit=10, cursor="xyz")
 
     assert reply.body == {"items": [product()], "nextCursor": "abc"}
+    link = '<?q=grinder&skus=GRINDER-M1&limit=10&cursor=abc>; rel="next"'
+    assert list(reply.headers) == [("Link", link)]
     assert api.canned.only("listProducts").arguments == {
         "q": "grinder",
         "skus": ["GRINDER-M1"],

@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portico.client.tiers import TierClient, targets
 from portico.contract import Contract, Operation, contract_paths, load
@@ -21,6 +20,9 @@ from portico.server.call import Call, Caller, Reply
 from portico.server.service import Service
 from portico.server.validation import Validation
 from portico.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2] / "specs" / "openapi"
 SHOP = Caller(subject="shop", client_id="shop")

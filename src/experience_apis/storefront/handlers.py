@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from experience_apis import paging
 from experience_apis.storefront import mapping, models
 from experience_apis.storefront.calls import catalog, inventory, orders
 from portico.problems import CONFLICT, TOO_MANY_REQUESTS, Problem
 from portico.server.call import Call, Reply
 
-ORDERS = "/experience/storefront/v1/orders"
-
 
 async def browse_products(
     call: Call[None], *, q: str | None = None, limit: int = 20, cursor: str | None = None
-) -> models.ProductPage:
+) -> Reply:
     """Return one page of products, their availability joined by one call."""
     page = await catalog.list_products(call, q=q, limit=limit, cursor=cursor)
     stock = await _read_stock(call, [product["sku"] for product in page["items"]])
-    return mapping.product_page(page, stock)
+    link = paging.next_link(page.get("nextCursor"), {"q": q, "limit": limit})
+    return Reply(body=mapping.product_page(page, stock), headers=link)
 
 
 async def get_product(call: Call[None], *, sku: str) -> models.ShopProduct:
@@ -36,7 +36,7 @@ async def place_order(call: Call[None], *, body: models.Checkout) -> Reply:
             raise
         raise mapping.checkout_problem(problem) from None
     order = mapping.order(placed)
-    return Reply(status=201, body=order, headers=[("Location", f"{ORDERS}/{order['id']}")])
+    return Reply(status=201, body=order, headers=[("Location", f"orders/{order['id']}")])
 
 
 async def get_order(call: Call[None], *, order_id: str) -> models.ShopOrder:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date
 
 from process_apis.catalog.calls.tryton import ListPrice, Product
 
 STANDARD_LIST = "standard"
+# What requests may name a product by, here and in every API above.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
 def for_sale(products: Iterable[Product], day: date) -> list[Product]:
@@ -15,11 +18,15 @@ def for_sale(products: Iterable[Product], day: date) -> list[Product]:
     offered: list[Product] = []
     for product in products:
         prices = [price for price in product.get("prices", ()) if _holds(price, day)]
-        if product["status"] == "active" and any(
-            price["list"] == STANDARD_LIST for price in prices
-        ):
+        if _can_be_ordered(product, prices):
             offered.append({**product, "prices": prices})
     return offered
+
+
+def _can_be_ordered(product: Product, prices: Iterable[ListPrice]) -> bool:
+    if product["status"] != "active" or not _NAME.fullmatch(product["sku"]):
+        return False
+    return any(price["list"] == STANDARD_LIST for price in prices)
 
 
 def _holds(price: ListPrice, day: date) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from portico.problems import NOT_FOUND, Problem
-from portico.server.call import Call
+from portico.server.call import Call, Reply
+from process_apis import paging
 from process_apis.catalog import domain, models
 from process_apis.catalog.calls import tryton
 
@@ -17,10 +18,13 @@ async def list_products(
     skus: list[str] | None = None,
     limit: int = 25,
     cursor: str | None = None,
-) -> models.ProductPage:
+) -> Reply:
     """Return one page of products, without those that cannot be ordered today."""
     page = await tryton.list_products(call, q=q, skus=skus, limit=limit, cursor=cursor)
-    return {**page, "items": domain.for_sale(page["items"], datetime.now(UTC).date())}
+    items = domain.for_sale(page["items"], datetime.now(UTC).date())
+    filters = {"q": q, "skus": ",".join(skus) if skus else None, "limit": limit}
+    link = paging.next_link(page.get("nextCursor"), filters)
+    return Reply(body={**page, "items": items}, headers=link)
 
 
 async def get_product(call: Call[None], *, sku: str) -> models.Product:

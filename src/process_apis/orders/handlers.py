@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
+from process_apis import paging
 from process_apis.orders import domain, mapping, models
 from process_apis.orders.calls import catalog, inventory, tryton
-
-ORDERS = "/process/orders/v1/orders"
 
 
 async def create_order(
@@ -22,7 +21,7 @@ async def create_order(
     )
     sale = await _write_once(call, body, reference)
     order = mapping.order(await tryton.confirm_sale(call, sale_id=sale["id"]))
-    return Reply(status=201, body=order, headers=[("Location", f"{ORDERS}/{order['id']}")])
+    return Reply(status=201, body=order, headers=[("Location", f"orders/{order['id']}")])
 
 
 async def get_order(call: Call[None], *, order_id: str) -> models.Order:
@@ -37,12 +36,14 @@ async def list_orders(
     po_number: str | None = None,
     limit: int = 25,
     cursor: str | None = None,
-) -> models.OrderPage:
+) -> Reply:
     """Return one page of orders, the newest first."""
     sales = await tryton.list_sales(
         call, customer_id=customer_id, po_number=po_number, limit=limit, cursor=cursor
     )
-    return mapping.page(sales)
+    filters = {"customerId": customer_id, "poNumber": po_number, "limit": limit}
+    link = paging.next_link(sales.get("nextCursor"), filters)
+    return Reply(body=mapping.page(sales), headers=link)
 
 
 async def _write_once(call: Call[None], body: models.OrderRequest, reference: str) -> tryton.Order:

@@ -62,7 +62,8 @@ def test_two_files_have_different_keys(tmp_path: Path) -> None:
 def test_processes_that_start_together_agree_on_one_key(key_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from gateway.identity.keys import KeyRing; "
-        "print('ready', flush=True); sys.stdin.readline(); print(KeyRing(Path(sys.argv[1])).snapshot.signing.kid)"
+        "print('ready', flush=True); sys.stdin.readline(); "
+        "print(KeyRing(Path(sys.argv[1])).snapshot.signing.kid)"
     )
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     processes = [

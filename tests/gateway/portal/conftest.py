@@ -84,7 +84,9 @@ class InMemory(httpx.BaseTransport):
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         response = await self._transport.handle_async_request(request)
         content = b"".join([part async for part in response.stream])  # type: ignore[union-attr]  # it is the asynchronous one
-        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(content))
+        return httpx.Response(
+            response.status_code, headers=response.headers, stream=httpx.ByteStream(content)
+        )
 
 
 @pytest.fixture(name="open_portal")

@@ -19,9 +19,7 @@ def test_the_vendored_bundle_is_the_one_the_manifest_names() -> None:
     assert (manifest["name"], manifest["version"]) == ("@scalar/api-reference", "1.72.1")
     assert len(bundle) == manifest["bytes"]
     assert hashlib.sha256(bundle).hexdigest() == manifest["sha256"]
-    assert f"{manifest['name']}@{manifest['version']}".encode() in bundle or re.search(
-        rb"1\.72\.1", bundle
-    )
+    assert manifest["version"].encode() in bundle
 
 
 def test_the_vendored_bundle_comes_with_its_licences() -> None:

@@ -9,7 +9,16 @@ from gateway.portal.content_coding import accepts_gzip
 
 @pytest.mark.parametrize(
     "field",
-    ["gzip", "GZIP", "br, gzip", "gzip;q=0.001", "gzip; q=1", "*", "br;q=1, *;q=0.5", "gzip;q=1.000"],
+    [
+        "gzip",
+        "GZIP",
+        "br, gzip",
+        "gzip;q=0.001",
+        "gzip; q=1",
+        "*",
+        "br;q=1, *;q=0.5",
+        "gzip;q=1.000",
+    ],
 )
 def test_gzip_is_taken(field: str) -> None:
     assert accepts_gzip(field)

@@ -261,7 +261,9 @@ def test_every_answer_carries_the_security_headers(
     assert response.headers["referrer-policy"] == "no-referrer"
 
 
-def test_only_the_reference_page_runs_scripts_and_allows_inline_styles(client: httpx.Client) -> None:
+def test_only_the_reference_page_runs_scripts_and_allows_inline_styles(
+    client: httpx.Client,
+) -> None:
     reference = policy_of(client.get(f"{API}/reference"))
 
     assert reference["script-src"] == "'self'"
@@ -335,7 +337,10 @@ def test_head_tells_what_get_would_and_sends_no_body(client: httpx.Client, path:
 
 
 def test_assets_are_kept_for_ever_at_addresses_that_change_with_them(client: httpx.Client) -> None:
-    found = {*assets_of(client.get("/portal/").text), *assets_of(client.get(f"{API}/reference").text)}
+    found = {
+        *assets_of(client.get("/portal/").text),
+        *assets_of(client.get(f"{API}/reference").text),
+    }
 
     assert len(found) == 6
     for path in found:

@@ -22,8 +22,9 @@ class MemoryTransport(asyncio.Transport):
     def __init__(self, peer: str = "192.0.2.1") -> None:
         super().__init__({"peername": [peer, 50_000], "sockname": ["192.0.2.2", 443]})
         self.written = b""
-        self.reading = True
-        self.closed = self.half_closed = self.aborted = False
+        self.closed = self.half_closed = False
+        self._reading = True
+        self._aborted = False
         self.stuck = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -37,7 +38,7 @@ class MemoryTransport(asyncio.Transport):
         self.closed = True
 
     def abort(self) -> None:
-        self.closed = self.aborted = True
+        self.closed = self._aborted = True
 
     def can_write_eof(self) -> bool:
         return True
@@ -46,10 +47,16 @@ class MemoryTransport(asyncio.Transport):
         self.half_closed = True
 
     def pause_reading(self) -> None:
-        self.reading = False
+        self._reading = False
 
     def resume_reading(self) -> None:
-        self.reading = True
+        self._reading = True
+
+    def is_reading(self) -> bool:
+        return self._reading
+
+    def was_aborted(self) -> bool:
+        return self._aborted
 
     def get_write_buffer_size(self) -> int:
         return self.stuck

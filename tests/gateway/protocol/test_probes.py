@@ -1,4 +1,4 @@
-"""Raw-socket probes of framing: each is refused with a problem, and nothing smuggled is executed."""
+"""Raw-socket probes: each is refused with a problem, and nothing smuggled behind it is executed."""
 
 from __future__ import annotations
 

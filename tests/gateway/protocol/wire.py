@@ -85,20 +85,19 @@ class App:
             await stream(send, [bytes(1 << 20)] * 64)
             return
         if path == "/wait":
-            while not self.gate.is_set():
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(self.gate.wait, 10)
         await respond(send, 200, scope["raw_path"])
 
     async def _body(self, receive: Any) -> bytes | None:
-        body = b""
+        body = bytearray()
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 self.disconnects += 1
                 return None
-            body += message["body"]
+            body.extend(message["body"])
             if not message["more_body"]:
-                return body
+                return bytes(body)
 
 
 async def respond(send: Any, status: int, body: bytes) -> None:

@@ -1,0 +1,205 @@
+"""Taking over an order as a sale, once, and making it binding.
+
+Tryton has neither idempotency keys nor a unique reference. So a sale is named by its customer and
+the buyer's reference: it is looked for before it is made, and looked for again afterwards. Within
+one process, calls for the same name wait for each other. Between processes, both may find nothing
+and both create; then the one that ranks behind withdraws its own draft.
+
+What remains: on PostgreSQL, where numbers are given before commits, two creates may commit in the
+other order than their numbers and each see only itself for a moment. Confirming refuses a sale
+that another of its name precedes, so that at most a draft is left over.
+"""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from portico.problems import CONFLICT, Problem
+from system_apis.tryton.failures import (
+    BrokenError,
+    LockedError,
+    RefusedError,
+    TrytonError,
+    UnavailableError,
+)
+from system_apis.tryton.sale_mapping import SALE_FIELDS, SALE_MODEL, priced_lines
+from system_apis.tryton.wire import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from system_apis.tryton.connector import Exchange
+    from system_apis.tryton.models import NewOrder
+    from system_apis.tryton.new_sale import NewSale
+
+logger = logging.getLogger("system_apis.tryton")
+
+LINE_MODEL = "sale.line"
+# The sales of one name: one, and a few that raced or were cancelled.
+MAX_SALES_OF_A_NAME = 20
+# What is pressed next on the way to a binding sale, by state.
+_NEXT_BUTTON = {"draft": "quote", "quotation": "confirm"}
+
+
+async def find(erp: Exchange, party: int, reference: str) -> Record | None:
+    """Return the sale of a name: the one furthest on, of those the oldest."""
+    ranked = await _ranked(erp, party, reference)
+    return ranked[0] if ranked else None
+
+
+async def _ranked(erp: Exchange, party: int, reference: str) -> list[Record]:
+    """Return the sales of a name, the one that stands for it first."""
+    found = await erp.search(
+        SALE_MODEL,
+        fields=SALE_FIELDS,
+        domain=[
+            ["company", "=", erp.company.id],
+            ["party", "=", party],
+            ["reference", "=", reference],
+        ],
+        order=[["id", "ASC"]],
+        limit=MAX_SALES_OF_A_NAME,
+    )
+    return sorted(found, key=_rank)
+
+
+def _rank(sale: Record) -> tuple[int, int]:
+    state = sale.text("state")
+    return ({"cancelled": 2, "draft": 1}.get(state, 0), sale.id)
+
+
+async def create(erp: Exchange, new: NewSale) -> tuple[Record, bool]:
+    """Create a sale, or return the one of its name, and whether this call made it."""
+    found = await find(erp, new.party, new.reference)
+    if found is not None:
+        return await _with_taxes(erp, found, new), False
+    try:
+        made = await erp.create(SALE_MODEL, new.values, SALE_FIELDS)
+    except UnavailableError as error:
+        return await _find_out(erp, new, error), True
+    winner = await find(erp, new.party, new.reference) or made
+    if winner.id != made.id:
+        await _withdraw(erp, made)
+    return await _with_taxes(erp, winner, new), winner.id == made.id
+
+
+async def _find_out(erp: Exchange, new: NewSale, error: UnavailableError) -> Record:
+    """Return the sale that a broken connection left in doubt; raises `error` if there is none."""
+    if not error.in_doubt:
+        raise error
+    try:
+        found = await find(erp, new.party, new.reference)
+    except TrytonError:
+        raise error from None
+    if found is None:
+        raise error
+    return await _with_taxes(erp, found, new)
+
+
+async def _withdraw(erp: Exchange, sale: Record) -> None:
+    """Take back our own draft, of which nobody knows yet."""
+    try:
+        await erp.delete(SALE_MODEL, sale.id)
+    except (RefusedError, LockedError):
+        # Confirming refuses it, since another one of its name precedes.
+        logger.warning("a second draft of a sale could not be withdrawn: id=%s", sale.id)
+
+
+async def _with_taxes(erp: Exchange, sale: Record, new: NewSale) -> Record:
+    """Have Tryton apply the customer's tax rule to a draft; again and again is the same.
+
+    Only Tryton can: a rule is code there. It tells what choosing the product would change.
+    """
+    if not new.ruled or sale.text("state") != "draft":
+        return sale
+    writes = []
+    for line in sale.many("lines"):
+        change = await erp.on_change(LINE_MODEL, line.id, ["product"])
+        if taxes := _tax_writes(change):
+            writes.append(["write", [line.id], {"taxes": taxes}])
+    if not writes:
+        return sale
+    return await erp.write(SALE_MODEL, sale.id, {"lines": writes}, SALE_FIELDS)
+
+
+def _tax_writes(change: Mapping[str, object]) -> list[list[object]]:
+    """Return the writes of a change like `{"taxes": {"add": [[0, {"id": 1}]], "remove": [2]}}`."""
+    taxes = change.get("taxes")
+    if not isinstance(taxes, dict):
+        return []
+    added: list[object] = [Record(values).id for _, values in taxes.get("add", [])]
+    removed = list(taxes.get("remove", []))
+    return [[verb, ids] for verb, ids in (("add", added), ("remove", removed)) if ids]
+
+
+def is_same(sale: Record, body: NewOrder) -> bool:
+    """Tell whether a sale has the currency and the lines of an order."""
+    currency = sale.one("currency")
+    asked = [
+        (line["sku"], Decimal(line["quantity"]["value"]), Decimal(line["unitPrice"]["amount"]))
+        for line in body["lines"]
+    ]
+    same_currency = currency is not None and currency.text("code") == body["currency"]
+    return same_currency and priced_lines(sale) == asked
+
+
+async def confirm(erp: Exchange, number: int) -> Record:
+    """Make a sale binding and return it; one that is binding already is returned as it is."""
+    sale = await erp.read(SALE_MODEL, number, SALE_FIELDS)
+    await _refuse_preceded(erp, sale)
+    while button := _NEXT_BUTTON.get(sale.text("state")):
+        before = sale.text("state")
+        sale = await _advance(erp, sale, button)
+        if sale.text("state") == before:
+            raise BrokenError(f"tryton leaves the sale in the state {before}")
+    if sale.text("state") == "cancelled":
+        raise Problem(CONFLICT, f"sale {number} is cancelled")
+    return await _processed(erp, sale)
+
+
+async def _refuse_preceded(erp: Exchange, sale: Record) -> None:
+    """Refuse a draft if another sale stands for its customer and reference."""
+    party, reference = sale.one("party"), sale.text("reference")
+    if party is None or not reference or sale.text("state") not in _NEXT_BUTTON:
+        return
+    first = await find(erp, party.id, reference)
+    if first is not None and _rank(first) < _rank(sale):
+        raise Problem(CONFLICT, f"sale {first.id} has the same customer and poNumber")
+
+
+async def _advance(erp: Exchange, sale: Record, button: str) -> Record:
+    """Press a button and return the sale as it is then.
+
+    A refusal does not matter if somebody else pressed at the same moment; a lock is tried again,
+    once.
+    """
+    try:
+        await erp.press(SALE_MODEL, sale.id, button)
+    except (LockedError, RefusedError) as error:
+        seen = await erp.read(SALE_MODEL, sale.id, SALE_FIELDS)
+        if seen.text("state") != sale.text("state"):
+            return seen
+        if isinstance(error, RefusedError):
+            raise
+        await erp.press(SALE_MODEL, sale.id, button)
+    return await erp.read(SALE_MODEL, sale.id, SALE_FIELDS)
+
+
+async def _processed(erp: Exchange, sale: Record) -> Record:
+    """Return a confirmed sale after Tryton made its shipments and invoices.
+
+    Tryton does so by itself on confirming; a sale that is still only confirmed was interrupted
+    there, or Tryton is set to wait, which is respected. It is binding in any case.
+    """
+    if sale.text("state") != "confirmed":
+        return sale
+    settings = await erp.search("sale.configuration", fields=["sale_process_after"], limit=1)
+    if any(record.has("sale_process_after") for record in settings):
+        return sale
+    try:
+        return await _advance(erp, sale, "process")
+    except RefusedError:
+        logger.warning("tryton refuses to process a confirmed sale: id=%s", sale.id)
+        return sale

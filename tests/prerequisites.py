@@ -1,0 +1,34 @@
+"""Installs what tests need beyond Python, where that is possible without asking.
+
+As root on a Debian system: Chromium, for the tests of pages. Elsewhere those tests are skipped,
+with one summary at the end of the run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+PROGRAMS = {"chromium": "chromium"}  # program: Debian package
+
+
+def main() -> int:
+    missing = [package for name, package in PROGRAMS.items() if shutil.which(name) is None]
+    if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return 0
+    print(f"installing {', '.join(missing)} for the tests (about a minute) …", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]):
+        done = subprocess.run(
+            ["apt-get", *words], env=environment, stdout=subprocess.DEVNULL, check=False
+        )
+        if done.returncode != 0:
+            print(f"apt-get {words[0]} failed; tests that need {missing} will be skipped")
+            return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
