@@ -15,7 +15,7 @@ from portico.contract.media import is_json
 from portico.contract.strict import StrictValidator
 from portico.deadline import Deadline
 from portico.problems import BAD_UPSTREAM, Problem
-from portico.server.call import ANONYMOUS, Call, Reply
+from portico.server.call import ANONYMOUS, Call, Reply, combine
 from portico.server.service import ResponseCheck, Service
 from portico.trace import Trace
 
@@ -96,6 +96,7 @@ class ServiceBackend:
         deadline: Deadline,
     ) -> Response:
         """Run the handler and return its checked reply."""
+        del body  # it is in the document
         call: Call[Any] = Call(
             operation_id=operation.operation_id,
             caller=exchange.caller or ANONYMOUS,
@@ -104,11 +105,24 @@ class ServiceBackend:
             request_id=exchange.request_id,
             tiers=self._tiers,
             resources=self._service.resources,
-            idempotency_key=document.get("header", {}).get("Idempotency-Key", "")
-            if operation.idempotency
-            else "",
+            idempotency_key=_scoped_key(exchange, document) if operation.idempotency else "",
         )
         return _from_reply(await self._service.invoke(operation, call, document))
+
+
+def _scoped_key(exchange: Exchange, document: dict[str, Any]) -> str:
+    """Put a key that is its caller's own in the place of the one that was sent, and return it.
+
+    Two clients that choose the same key must not see each other's work. Another tier sends a key
+    that was derived from such a one.
+    """
+    fields = document["header"]
+    key: str = fields.get("Idempotency-Key", "")
+    if not key or exchange.trusted:
+        return key
+    caller = exchange.caller or ANONYMOUS
+    fields["Idempotency-Key"] = scoped = combine(caller.client_id, caller.subject, key)
+    return scoped
 
 
 def _from_reply(reply: Reply) -> Response:

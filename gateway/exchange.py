@@ -23,7 +23,7 @@ _SINGLE = frozenset(
 )
 
 
-class ClientDisconnected(Exception):
+class ClientDisconnectedError(Exception):
     """The client went away before its request was read; nobody is left to answer."""
 
 
@@ -50,6 +50,7 @@ class Exchange:
         "scope",
         "started",
         "trace",
+        "trusted",
     )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -68,6 +69,7 @@ class Exchange:
         self.parent = ""
         self.caller: Any = None
         self.endpoint: Any = None
+        self.trusted = False  # whether another tier made the request
 
     def read_headers(self) -> dict[bytes, bytes]:
         """Return the header fields by name, the lines of one name joined (RFC 9110, 5.3).
@@ -94,14 +96,11 @@ class Exchange:
         self.check_length(limit)
         message = await self.receive()
         if message["type"] != "http.request":
-            raise ClientDisconnected
+            raise ClientDisconnectedError
         body: bytes = message.get("body", b"")
         if not message.get("more_body"):
             return body if len(body) <= limit else _refuse(limit)
-        chunks = [body]
-        async for chunk in self._rest(limit, len(body)):
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return body + b"".join([chunk async for chunk in self._rest(limit, len(body))])
 
     async def stream_body(self, limit: int) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; raises 413 once it is larger than `limit` bytes."""
@@ -119,7 +118,7 @@ class Exchange:
         while True:
             message = await self.receive()
             if message["type"] != "http.request":
-                raise ClientDisconnected
+                raise ClientDisconnectedError
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
             if size > limit:

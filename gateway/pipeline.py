@@ -10,7 +10,7 @@ from typing import Any
 from gateway.access_log import AccessLog
 from gateway.cors import CORSPolicy
 from gateway.endpoints import Endpoint
-from gateway.exchange import ClientDisconnected, Exchange, Receive, Response, Scope, Send
+from gateway.exchange import ClientDisconnectedError, Exchange, Receive, Response, Scope, Send
 from gateway.identity.verifier import TokenVerifier
 from gateway.protocol.target import check_target
 from portico.client.http import SUBJECT_HEADER, TIMEOUT_HEADER
@@ -68,19 +68,27 @@ class Pipeline:
             scope["portico.request_id"] = exchange.request_id
             await self._control(scope, receive, send)
             return
+        if found is None:
+            response = self._refusal(exchange, problem or Problem(INTERNAL_ERROR))
+        else:
+            response = await self._guarded(exchange, *found)
+        if response is not None:
+            await self._send(exchange, response, send)
+
+    async def _guarded(
+        self, exchange: Exchange, leaf: Leaf[Endpoint], values: Sequence[str]
+    ) -> Response | None:
+        """Return the response, a problem for every error, or None when nobody is left."""
         try:
-            if problem is not None:
-                raise problem
-            response = await self._handle(exchange, *found)  # type: ignore[misc]  # not None here
-        except ClientDisconnected:
-            return
-        except Problem as refused:
-            response = self._refusal(exchange, refused)
+            return await self._handle(exchange, leaf, values)
+        except ClientDisconnectedError:
+            return None
+        except Problem as problem:
+            return self._refusal(exchange, problem)
         except Exception:
             # The outermost guard: whatever happened, the caller gets a problem and we a traceback.
             logger.exception("unhandled error: request=%s", exchange.request_id)
-            response = self._refusal(exchange, Problem(INTERNAL_ERROR))
-        await self._send(exchange, response, send)
+            return self._refusal(exchange, Problem(INTERNAL_ERROR))
 
     async def _handle(
         self, exchange: Exchange, leaf: Leaf[Endpoint], values: Sequence[str]
@@ -123,6 +131,7 @@ class Pipeline:
 
     def _trust_tier(self, exchange: Exchange, caller: Any) -> None:
         """Take over what another tier passes on: request id, trace, and whom the call is for."""
+        exchange.trusted = True
         headers = exchange.headers
         request_id = headers.get(b"x-request-id", b"").decode("latin-1")
         if request_id:

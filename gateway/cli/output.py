@@ -9,6 +9,7 @@ from gateway.config import ConfigError
 from gateway.identity.errors import IdentityError
 from gateway.protocol.listening import ListenError
 from portico.contract import ContractError
+from system_apis.tryton.sandbox.errors import SandboxError
 
 FINE, FINDINGS, USAGE, CANNOT_RUN = 0, 1, 2, 3
 
@@ -45,6 +46,8 @@ def fail(command: Callable[[], int]) -> int:
         complain(f"cannot listen on {error.host}:{error.port}", error.cause, error.hint)
     except IdentityError as error:
         complain("the identity settings do not start", str(error), error.hint)
+    except SandboxError as error:
+        complain("an embedded system does not start", str(error), error.hint or "see the log")
     except CannotRunError as error:
         complain(error.error, error.cause, error.hint)
     except BrokenPipeError:

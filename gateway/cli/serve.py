@@ -6,11 +6,15 @@ import argparse
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from gateway.app import Gateway
+from gateway.cli.announce import announcement
 from gateway.cli.configuration import read_config
+from gateway.cli.progress import ProgressBar
 from gateway.config import Config, Listen
+from gateway.embedded import open_embedded
 from gateway.protocol.refusal import ProblemWriter
 from gateway.protocol.serve import ServeEvents, serve
 from gateway.protocol.serve import run as run_server
@@ -22,12 +26,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", action="append", default=[], metavar="TIER/API", help="run only this API here"
     )
+    parser.add_argument(
+        "--announce", action="store_true", help="print credentials and lines to try when ready"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     config = with_address(read_config(options.config), options.host, options.port)
-    return Server(config, options.only).run()
+    return Server(config, options.only, announce=options.announce).run()
 
 
 def with_address(config: Config, host: str | None, port: int | None) -> Config:
@@ -47,17 +53,19 @@ def public_url(config: Config, port: int) -> str:
 class Server:
     """One run of the gateway, from the bound port to the last answer."""
 
-    def __init__(self, config: Config, only: list[str]) -> None:
+    def __init__(self, config: Config, only: list[str], *, announce: bool = False) -> None:
+        logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
         self.config = config
         self.gateway = Gateway(config, only=only)
         self.url = ""
+        self._announce = announce
 
     def run(self) -> int:
+        """Serve until a signal; return the exit code."""
         return run_server(self.serve())
 
     async def serve(self) -> int:
         listen = self.config.listen
-        events = ServeEvents(bound=self._bound, ready=self.ready, draining=self._draining)
         return await serve(
             self.gateway,
             host=listen.host,
@@ -65,20 +73,34 @@ class Server:
             limits=self.config.limits.protocol(),
             writer=ProblemWriter(),
             lifespan=self.lifespan,
-            events=events,
+            events=ServeEvents(bound=self.bound, ready=self.ready, draining=self.draining),
         )
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        async with self.gateway.run(self.url):
+        """Start the embedded parts, then the APIs; stop them in the other order."""
+        async with (
+            open_embedded(self.config, self.gateway.names, ProgressBar()) as injected,
+            self.gateway.run(self.url, injected),
+        ):
+            self.started(injected)
             yield
 
-    def ready(self) -> None:
-        print(f"Portico is ready at {self.url} (portal: {self.url}/portal/)", flush=True)
+    def started(self, injected: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take note of where the embedded parts are."""
 
-    def _bound(self, host: str, port: int) -> None:
+    def bound(self, host: str, port: int) -> None:
+        """Take note of the real port, before anything is started."""
         del host
         self.url = public_url(self.config, port)
 
-    def _draining(self) -> None:
+    def ready(self) -> None:
+        """Say that connections are accepted."""
+        if self._announce:
+            print(announcement(self.gateway, self.url), flush=True)
+            return
+        print(f"Portico is ready at {self.url} (portal: {self.url}/portal/)", flush=True)
+
+    def draining(self) -> None:
+        """Make readiness fail."""
         self.gateway.draining = True

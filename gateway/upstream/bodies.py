@@ -1,4 +1,4 @@
-"""Bodies on their way: the upload of a request, the stream of a response, and what they hold."""
+"""Bodies on their way: the upload of a request and the stream of a response."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
     from aiohttp.client_proto import ResponseHandler
-    from aiohttp.connector import Connection
     from aiohttp.http import RawResponseMessage
 
-    from gateway.upstream.budget import Budget
-    from gateway.upstream.slots import Slots
+    from gateway.upstream.exchange import Exchange
 
 
 def translated(exc: BaseException) -> httpx.TransportError | None:
@@ -35,57 +33,25 @@ def time_out(reader: ResponseHandler | aiohttp.StreamReader) -> None:
     reader.set_exception(httpx.ReadTimeout("the upstream did not answer in time"))
 
 
-class Lease:
-    """What one exchange holds: a place in the pool, then a connection, perhaps an upload."""
-
-    __slots__ = ("_ended", "_slots", "connection", "upload")
-
-    def __init__(self, slots: Slots) -> None:
-        self._slots = slots
-        self._ended = False
-        self.connection: Connection | None = None
-        self.upload: Upload | None = None
-
-    @property
-    def ended(self) -> bool:
-        return self._ended
-
-    def end(self, *, complete: bool) -> None:
-        """Give everything back; the connection is used again only after a complete exchange."""
-        if self._ended:
-            return
-        self._ended = True
-        if self.upload is not None and not self.upload.done():
-            self.upload.cancel()
-            complete = False
-        if self.connection is not None:
-            if complete:
-                self.connection.release()
-            else:
-                self.connection.close()
-        self._slots.give_back()
-
-
 class Upload:
     """Sends a streamed request body while the answer may already be arriving.
 
     Its failure reaches the reader of the answer as the exception that ends the waiting.
     """
 
-    __slots__ = ("_budget", "_length", "_protocol", "_stream", "_task", "_timer")
+    __slots__ = ("_exchange", "_length", "_protocol", "_stream", "_task", "_timer")
 
     def __init__(
         self,
+        exchange: Exchange,
         protocol: ResponseHandler,
         stream: AsyncIterable[bytes],
-        *,
         length: int | None,
-        budget: Budget,
     ) -> None:
+        self._exchange = exchange
         self._protocol = protocol
         self._stream = stream
         self._length = length
-        self._budget = budget
         self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -109,7 +75,7 @@ class Upload:
         except Exception as exc:  # noqa: BLE001  # raised where the answer is awaited, not here
             self._protocol.set_exception(exc)
         else:
-            seconds = self._budget.seconds("read")
+            seconds = self._exchange.seconds("read")
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(seconds, time_out, self._protocol)
 
@@ -123,58 +89,56 @@ class Upload:
                 left -= len(chunk)
                 if left < 0:
                     break
-            async with asyncio.timeout(self._budget.seconds("write")):
+            async with asyncio.timeout(self._exchange.seconds("write")):
                 await writer.write(chunk)
         if left:
             raise httpx.LocalProtocolError("the body is not as long as its Content-Length says")
-        async with asyncio.timeout(self._budget.seconds("write")):
+        async with asyncio.timeout(self._exchange.seconds("write")):
             await writer.write_eof()
 
 
 class ResponseBody(httpx.AsyncByteStream):
     """A body as it arrives. Reading is paused while nobody asks for the next part."""
 
-    __slots__ = ("_budget", "_lease", "_message", "_payload", "_protocol")
+    __slots__ = ("_exchange", "_message", "_payload", "_protocol")
 
     def __init__(
         self,
-        lease: Lease,
+        exchange: Exchange,
         protocol: ResponseHandler,
         message: RawResponseMessage,
         payload: aiohttp.StreamReader,
-        budget: Budget,
     ) -> None:
-        self._lease = lease
+        self._exchange = exchange
         self._protocol = protocol
         self._message = message
         self._payload = payload
-        self._budget = budget
 
     def __aiter__(self) -> ResponseBody:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._lease.ended:
+        if self._exchange.ended:
             raise StopAsyncIteration
         try:
             part = await self._read()
             if not part:
                 check_end(self._protocol, self._message)
         except BaseException as exc:
-            self._lease.end(complete=False)
+            self._exchange.end(complete=False)
             if (known := translated(exc)) is None:
                 raise
             raise known from exc
         if part:
             return part
-        self._lease.end(complete=True)
+        self._exchange.end(complete=True)
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        self._lease.end(complete=False)
+        self._exchange.end(complete=False)
 
     async def _read(self) -> bytes:
-        seconds = self._budget.seconds("read")
+        seconds = self._exchange.seconds("read")
         if seconds <= 0:
             raise httpx.ReadTimeout("the time for the whole exchange is over")
         part = self._payload.read_nowait()

@@ -1,99 +1,61 @@
-"""Requests and responses of httpx that keep header fields as they are on the wire.
-
-httpx parses, copies and copies again what a proxy only passes on; that takes longer than sending
-it. These two do without, and become complete objects of httpx when anything else is asked of them.
-"""
+"""One request on its way: how long it may take, and what it holds until it ends."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import httpx
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from gateway.upstream.messages import Field
+    from aiohttp.connector import Connection
 
+    from gateway.upstream.bodies import Upload
+    from gateway.upstream.slots import Slots
+    from gateway.upstream.wire import Outgoing
 
-class Outgoing(httpx.Request):
-    """A request made of header fields and a body of bytes or a stream."""
-
-    def __init__(
-        self,
-        method: str,
-        url: httpx.URL,
-        fields: Sequence[Field],
-        body: bytes | httpx.AsyncByteStream,
-        extensions: dict[str, Any],
-    ) -> None:
-        self.method = method
-        self.url = url
-        self.fields = fields
-        self.body = body
-        self.extensions = extensions
-
-    def __getattr__(self, name: str) -> Any:
-        if "headers" in self.__dict__:
-            raise AttributeError(name)
-        stream = httpx.ByteStream(self.body) if isinstance(self.body, bytes) else self.body
-        super().__init__(
-            self.method,
-            self.url,
-            headers=self.fields,
-            stream=stream,
-            extensions=self.extensions,
-        )
-        return getattr(self, name)
-
-    @classmethod
-    def of(cls, request: httpx.Request) -> Outgoing:
-        """Return any request of httpx as one of these."""
-        if isinstance(request, cls):
-            return request
-        body = _body(request.stream)
-        return cls(request.method, request.url, request.headers.raw, body, request.extensions)
+# Only for callers that set no time-outs, such as a plain httpx.AsyncClient(timeout=None).
+_SECONDS = 60.0
+_NO_TIMEOUTS: Mapping[str, float] = {}
 
 
-class Incoming(httpx.Response):
-    """A response made of header fields and a body of bytes or a stream."""
+class Exchange:
+    """A request, its time-outs, and its place, connection and upload."""
 
-    def __init__(
-        self,
-        status_code: int,
-        fields: Sequence[Field],
-        body: bytes | httpx.AsyncByteStream,
-        extensions: Mapping[str, Any],
-    ) -> None:
-        self.status_code = status_code
-        self.fields = fields
-        self.body = body
-        self.extensions = extensions  # type: ignore[assignment]  # shared until it is completed
+    __slots__ = ("_at", "_seconds", "_slots", "connection", "ended", "head", "request", "upload")
 
-    def __getattr__(self, name: str) -> Any:
-        if "headers" in self.__dict__:
-            raise AttributeError(name)
-        stream = httpx.ByteStream(self.body) if isinstance(self.body, bytes) else self.body
-        super().__init__(
-            self.status_code,
-            headers=self.fields,
-            stream=stream,
-            extensions=dict(self.extensions),
-        )
-        return getattr(self, name)
+    def __init__(self, request: Outgoing, head: bytes, slots: Slots) -> None:
+        self.request = request
+        self.head = head
+        extensions = request.extensions
+        self._seconds: Mapping[str, float | None] = extensions.get("timeout", _NO_TIMEOUTS)
+        deadline = extensions.get("deadline")
+        self._at: float = inf if deadline is None else deadline.at
+        self._slots = slots
+        self.connection: Connection | None = None
+        self.upload: Upload | None = None
+        self.ended = False
 
-    @classmethod
-    def of(cls, response: httpx.Response) -> Incoming:
-        """Return any response of httpx as one of these."""
-        if isinstance(response, cls):
-            return response
-        body = _body(response.stream)
-        return cls(response.status_code, response.headers.raw, body, response.extensions)
+    def seconds(self, step: str) -> float:
+        """Return the seconds for `connect`, `read`, `write` or `pool`; not above 0 if none left."""
+        return min(self._seconds.get(step) or _SECONDS, self._at - monotonic())
 
+    def remaining(self) -> float:
+        """Return the seconds to the deadline."""
+        return min(_SECONDS, self._at - monotonic())
 
-def _body(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> bytes | httpx.AsyncByteStream:
-    if isinstance(stream, httpx.ByteStream):
-        return b"".join(stream)
-    if isinstance(stream, httpx.AsyncByteStream):
-        return stream
-    raise TypeError("a body must be bytes or an asynchronous stream")
+    def end(self, *, complete: bool) -> None:
+        """Give everything back; the connection is used again only after a complete exchange."""
+        if self.ended:
+            return
+        self.ended = True
+        if self.upload is not None and not self.upload.done():
+            self.upload.cancel()
+            complete = False
+        if self.connection is not None:
+            if complete:
+                self.connection.release()
+            else:
+                self.connection.close()
+        self._slots.give_back()

@@ -15,10 +15,10 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from gateway.upstream.bodies import Lease, ResponseBody, Upload, check_end, time_out, translated
-from gateway.upstream.budget import Budget
-from gateway.upstream.exchange import Incoming, Outgoing
+from gateway.upstream.bodies import ResponseBody, Upload, check_end, time_out, translated
+from gateway.upstream.exchange import Exchange
 from gateway.upstream.slots import Slots
+from gateway.upstream.wire import Incoming, Outgoing
 
 if TYPE_CHECKING:
     import ssl
@@ -78,38 +78,54 @@ class PooledTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; see httpx.AsyncBaseTransport."""
         outgoing = Outgoing.of(request)
-        budget = Budget(outgoing)
+        exchange = Exchange(outgoing, _render_head(outgoing), self._slots)
         if not self._slots.take():
-            await self._slots.wait(budget.seconds("pool"))
-        lease = Lease(self._slots)
+            await self._slots.wait(exchange.seconds("pool"))
         try:
-            return await self._send(outgoing, budget, lease)
+            return await self._send(exchange)
         except BaseException as exc:
-            lease.end(complete=False)
+            exchange.end(complete=False)
             if (known := translated(exc)) is None:
                 raise
             raise known from exc
 
-    async def _send(self, request: Outgoing, budget: Budget, lease: Lease) -> Incoming:
-        protocol, reused = await self._connect(request, budget, lease)
+    async def _send(self, exchange: Exchange) -> Incoming:
+        protocol, used = await self._connect(exchange)
         try:
-            message, payload = await _exchange(protocol, request, budget, lease)
+            message, payload = await _head(exchange, protocol)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
-            if not reused or not _may_repeat(request, exc):
+            if not used or not _may_repeat(exchange.request, exc):
                 raise
-            protocol, _ = await self._connect(request, budget, lease, fresh=True)
-            message, payload = await _exchange(protocol, request, budget, lease)
-        return _response(protocol, message, payload, budget, lease)
+            protocol, _ = await self._connect(exchange, fresh=True)
+            message, payload = await _head(exchange, protocol)
+        body: bytes | ResponseBody
+        if payload.is_eof():
+            body = payload.read_nowait()
+            check_end(protocol, message)
+            exchange.end(complete=True)
+        else:
+            body = ResponseBody(exchange, protocol, message, payload)
+        version = _VERSIONS.get(message.version, _VERSIONS[1, 1])
+        return Incoming(message.code, message.raw_headers, body, version)
 
     async def _connect(
-        self, request: Outgoing, budget: Budget, lease: Lease, *, fresh: bool = False
+        self, exchange: Exchange, *, fresh: bool = False
     ) -> tuple[ResponseHandler, bool]:
-        """Put a connection into the lease; return its protocol and whether it was used before."""
+        """Give the exchange a connection; return its protocol, and whether it was used before."""
+        connector = self._connector or self._open()
+        origin = self._origin(exchange.request.url)
         while True:
-            if lease.connection is not None:
-                lease.connection.close()
-            lease.connection = await self._next_connection(request, budget)
-            protocol = lease.connection.protocol
+            if exchange.connection is not None:
+                exchange.connection.close()
+            try:
+                timeout = self._connect_timeout(exchange.seconds("connect"))
+                connection = await connector.connect(origin, [], timeout)
+            except TimeoutError as exc:
+                raise httpx.ConnectTimeout("no connection was made in time") from exc
+            except (aiohttp.ClientError, OSError) as exc:
+                raise httpx.ConnectError("no connection could be made") from exc
+            exchange.connection = connection
+            protocol = connection.protocol
             if protocol is None:
                 raise httpx.ConnectError("the pool is closed")
             if protocol not in self._used:
@@ -119,47 +135,36 @@ class PooledTransport(httpx.AsyncBaseTransport):
             if not fresh and not protocol.should_close:
                 return protocol, True
 
-    async def _next_connection(
-        self, request: Outgoing, budget: Budget
-    ) -> aiohttp.connector.Connection:
-        connector = self._connector
-        if connector is None:
-            connector = self._connector = aiohttp.TCPConnector(
-                limit=self._max_connections,
-                keepalive_timeout=self._idle_seconds,
-                ssl=self._tls or True,
-            )
-        url = request.url
-        origin = self._origins.get((url.scheme, url.host, url.port))
-        if origin is None:
-            origin = self._add_origin(url)
-        seconds = budget.seconds("connect")
-        timeout = self._timeout
-        if timeout.connect != seconds:
-            # The threshold is that above which aiohttp rounds up to whole seconds.
-            timeout = aiohttp.ClientTimeout(connect=seconds, ceil_threshold=inf)
-            self._timeout = timeout
-        try:
-            return await connector.connect(origin, [], timeout)
-        except TimeoutError as exc:
-            raise httpx.ConnectTimeout("no connection was made in time") from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise httpx.ConnectError("no connection could be made") from exc
+    def _open(self) -> aiohttp.TCPConnector:
+        # Not before the first request: a connector belongs to the event loop that runs.
+        self._connector = aiohttp.TCPConnector(
+            limit=self._max_connections, keepalive_timeout=self._idle_seconds, ssl=self._tls or True
+        )
+        return self._connector
 
-    def _add_origin(self, url: httpx.URL) -> aiohttp.ClientRequest:
+    def _origin(self, url: httpx.URL) -> aiohttp.ClientRequest:
         """Return what tells the connector where to connect to; it is never sent."""
-        address = URL.build(scheme=url.scheme, host=url.host, port=url.port)
-        origin = aiohttp.ClientRequest("GET", address, loop=asyncio.get_running_loop())
-        self._origins[url.scheme, url.host, url.port] = origin
+        key = (url.scheme, url.host, url.port)
+        origin = self._origins.get(key)
+        if origin is None:
+            address = URL.build(scheme=url.scheme, host=url.host, port=url.port)
+            origin = aiohttp.ClientRequest("GET", address, loop=asyncio.get_running_loop())
+            self._origins[key] = origin
         return origin
 
+    def _connect_timeout(self, seconds: float) -> aiohttp.ClientTimeout:
+        if self._timeout.connect != seconds:
+            # The threshold is that above which aiohttp rounds up to whole seconds.
+            self._timeout = aiohttp.ClientTimeout(connect=seconds, ceil_threshold=inf)
+        return self._timeout
 
-async def _exchange(
-    protocol: ResponseHandler, request: Outgoing, budget: Budget, lease: Lease
+
+async def _head(
+    exchange: Exchange, protocol: ResponseHandler
 ) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
     """Send the request and return the head of the answer, with the stream of its body."""
     protocol.set_response_params(
-        skip_payload=request.method == "HEAD",
+        skip_payload=exchange.request.method == "HEAD",
         read_until_eof=True,
         auto_decompress=False,
         read_bufsize=_READ_AHEAD_BYTES,
@@ -167,32 +172,31 @@ async def _exchange(
         max_field_size=_MAX_FIELD_BYTES,
         max_headers=_MAX_FIELDS,
     )
-    seconds = _start(protocol, request, budget, lease)
+    seconds = _start(exchange, protocol)
     timer = asyncio.get_running_loop().call_later(seconds, time_out, protocol)
     try:
         return await _final_head(protocol)
     finally:
         timer.cancel()
-        if lease.upload is not None:
-            lease.upload.answered()
+        if exchange.upload is not None:
+            exchange.upload.answered()
 
 
-def _start(protocol: ResponseHandler, request: Outgoing, budget: Budget, lease: Lease) -> float:
+def _start(exchange: Exchange, protocol: ResponseHandler) -> float:
     """Write what can be written at once; return the seconds until the head must have come."""
-    head = _render_head(request)
     transport = protocol.transport
     if transport is None:
         raise aiohttp.ServerDisconnectedError
-    body = request.body
+    body = exchange.request.body
     if isinstance(body, bytes):
-        transport.write(head + body)
-        return budget.seconds("read")
-    transport.write(head)
-    declared = request.headers.get("content-length")
+        transport.write(exchange.head + body)
+        return exchange.seconds("read")
+    transport.write(exchange.head)
+    declared = exchange.request.headers.get("content-length")
     length = None if declared is None else int(declared)
-    lease.upload = Upload(protocol, body, length=length, budget=budget)
+    exchange.upload = Upload(exchange, protocol, body, length)
     # The upload sets the time for the answer when it is done.
-    return budget.remaining()
+    return exchange.remaining()
 
 
 def _render_head(request: Outgoing) -> bytes:
@@ -229,21 +233,3 @@ def _may_repeat(request: Outgoing, exc: aiohttp.ClientError) -> bool:
         return False
     # aiohttp leaves text here unless it has seen the beginning of an answer.
     return not isinstance(exc, aiohttp.ServerDisconnectedError) or isinstance(exc.message, str)
-
-
-def _response(
-    protocol: ResponseHandler,
-    message: RawResponseMessage,
-    payload: aiohttp.StreamReader,
-    budget: Budget,
-    lease: Lease,
-) -> Incoming:
-    body: bytes | ResponseBody
-    if payload.is_eof():
-        body = payload.read_nowait()
-        check_end(protocol, message)
-        lease.end(complete=True)
-    else:
-        body = ResponseBody(lease, protocol, message, payload, budget)
-    version = _VERSIONS.get(message.version, _VERSIONS[1, 1])
-    return Incoming(message.code, message.raw_headers, body, version)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from gateway.protocol.target import check_target
-from gateway.upstream.exchange import Incoming, Outgoing
 from gateway.upstream.failures import NOT_SENT, UNREACHABLE, as_problem, deadline_exceeded
 from gateway.upstream.locations import public_locations
 from gateway.upstream.messages import ForwardedResponse
@@ -18,6 +17,7 @@ from gateway.upstream.response_headers import ResponseHeaders
 from gateway.upstream.targets import Rotation, Target
 from gateway.upstream.tls import tls_context
 from gateway.upstream.transport import PooledTransport
+from gateway.upstream.wire import Incoming, Outgoing
 from portico.deadline import Deadline
 from portico.problems import NOT_IMPLEMENTED, Problem
 

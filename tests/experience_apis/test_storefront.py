@@ -182,6 +182,14 @@ async def test_a_page_is_joined_with_its_availability_by_one_call() -> None:
 
 
 @pytest.mark.anyio
+async def test_the_way_to_the_next_page_has_only_the_filters_that_were_given() -> None:
+    reply = await API("experience/storefront.v1").call("browseProducts")
+
+    link = '<?limit=20&cursor=R1JJTkRFUi1NMQ>; rel="next"'
+    assert list(reply.headers) == [("Link", link)]
+
+
+@pytest.mark.anyio
 async def test_an_empty_page_asks_for_no_availability() -> None:
     api = API("experience/storefront.v1", listProducts={"items": []})
 

@@ -48,10 +48,11 @@ def test_what_cannot_be_ordered_today_is_left_out(changes: dict[str, Any]) -> No
 
 def test_only_the_prices_of_the_day_are_shown() -> None:
     old, new = price(validTo="2026-11-01"), price(amount="155.00", validFrom="2026-11-02")
+    last = price(amount="150.00", validTo="2026-11-02")
 
-    (offered,) = domain.for_sale([product(prices=[old, new])], TODAY)
+    (offered,) = domain.for_sale([product(prices=[old, new, last])], TODAY)
 
-    assert offered["prices"] == [new]
+    assert offered["prices"] == [new, last]
 
 
 def test_a_product_without_a_list_of_prices_is_not_for_sale() -> None:

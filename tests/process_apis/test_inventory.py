@@ -42,6 +42,17 @@ def test_levels_of_all_locations_are_summed_without_losing_a_digit() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "total"), [(("1.50", "0.50"), "2"), (("250", "250"), "500"), (("1", "-1.0"), "0")]
+)
+def test_totals_are_written_plainly(values: tuple[str, str], total: str) -> None:
+    reading = domain.Reading(skus=["A"], levels=[level("A", value) for value in values])
+
+    (item,) = domain.report(["A"], [reading], NOW)["items"]
+
+    assert item["available"]["value"] == total
+
+
+@pytest.mark.parametrize(
     ("levels", "status"),
     [
         ([level("A", "0.5")], "in_stock"),

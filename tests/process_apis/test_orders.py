@@ -94,6 +94,15 @@ def test_lines_are_priced_in_the_currency_of_the_customer_where_there_is_a_choic
     assert [line.unit_price for line in quote.lines] == ["149.00"]
 
 
+def test_prices_of_other_lists_are_not_for_everyone() -> None:
+    wholesale = {"list": "wholesale", "amount": "99.00", "currency": "EUR"}
+    products = {"A": product("A", prices=[*prices(EUR="149.00"), wholesale])}
+
+    quote = domain.quote(request(("A", "2")), customer(), products)
+
+    assert [line.unit_price for line in quote.lines] == ["149.00"]
+
+
 @pytest.mark.parametrize("currency", ["JPY", None])
 def test_a_customer_whose_currency_is_not_offered_pays_in_that_of_the_first_product(
     currency: str | None,
@@ -151,7 +160,14 @@ def test_lines_of_one_product_draw_on_the_same_stock() -> None:
 def test_a_line_that_is_too_much_takes_what_there_was_from_the_next() -> None:
     short = domain.shortages(quote_of(("A", "9"), ("A", "1")), stock(A="5"))
 
-    assert len(short) == 2
+    assert [refusal.detail for refusal in short] == [
+        "of the product A only 5 can be had now",
+        "of the product A only 0 can be had now",
+    ]
+
+
+def test_the_last_piece_can_be_had() -> None:
+    assert domain.shortages(quote_of(("A", "5")), stock(A="5")) == []
 
 
 def test_stock_below_nothing_is_nothing() -> None:
@@ -393,3 +409,12 @@ async def test_a_fraction_of_what_is_weighed_reaches_the_erp_unchanged() -> None
 
     (written,) = api.canned.only("createSale").body["lines"]
     assert written["quantity"] == {"value": "2.250", "uom": "KGM"}
+
+
+@pytest.mark.anyio
+async def test_the_way_to_the_next_page_has_only_the_filters_that_were_given() -> None:
+    api = API("process/orders.v1", listSales={"items": [], "nextCursor": "abc"})
+
+    reply = await api.call("listOrders")
+
+    assert list(reply.headers) == [("Link", '<?limit=25&cursor=abc>; rel="next"')]

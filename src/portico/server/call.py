@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from portico.trace import Trace
 
 R = TypeVar("R")
+KEY_LENGTH = 40  # hexadecimal digits, 160 bits; systems of record have short reference fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ ANONYMOUS = Caller(subject="", client_id="")
 class Reply:
     """An answer other than the plain body of the only success status.
 
-    `body` is JSON data, bytes for another media type, or an iterator of bytes to stream.
+    `body` is JSON data, bytes for another media type, or an iterator of bytes to stream. A
+    Location without a leading slash is relative to the base path of the API.
     """
 
     status: int = 200
@@ -90,12 +92,14 @@ class Call(Generic[R]):
             ordinal = self._made.get(target, 0)
             self._made[target] = ordinal + 1
             step = str(ordinal)
-        digest = hashlib.sha256()
-        for part in (self.idempotency_key, api, operation_id, step):
-            encoded = part.encode()
-            digest.update(len(encoded).to_bytes(4, "big"))
-            digest.update(encoded)
-        return digest.hexdigest()[:40]
+        return combine(self.idempotency_key, api, operation_id, step)
 
 
-Stream = AsyncIterator[bytes]
+def combine(*parts: str) -> str:
+    """Return one key for several parts; each is preceded by its length, so none can run on."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(4, "big"))
+        digest.update(encoded)
+    return digest.hexdigest()[:KEY_LENGTH]

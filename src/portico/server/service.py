@@ -104,6 +104,8 @@ class Service:
             shaper = answer.shapers.get(reply.media_type)
             if shaper is not None:
                 shaper.apply(body)
+        if reply.headers:
+            reply.headers = [self._located(name, value) for name, value in reply.headers]
         if not self.check.due():
             return
         looked_into = is_json(reply.media_type) and not isinstance(body, _OPAQUE)
@@ -111,6 +113,12 @@ class Service:
         wrong = operation.check_response(reply.status, reply.media_type, seen, reply.headers)
         if wrong:
             self.check.report(operation, reply.status, wrong)
+
+    def _located(self, name: str, value: str) -> tuple[str, str]:
+        """Return a header field, a Location without a leading slash below the API's base path."""
+        if name.lower() != "location" or value.startswith("/") or "://" in value:
+            return name, value
+        return name, f"{self.contract.base_path}/{value}"
 
     def __repr__(self) -> str:
         return f"<Service {self.contract.name} {len(self._handlers)} handlers>"

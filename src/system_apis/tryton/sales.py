@@ -45,15 +45,15 @@ _NEXT_BUTTON = {"draft": "quote", "quotation": "confirm"}
 
 async def find(erp: Exchange, party: int, reference: str) -> Record | None:
     """Return the sale of a name: the one furthest on, of those the oldest."""
-    ranked = await _ranked(erp, party, reference)
-    return ranked[0] if ranked else None
+    first = await _first(erp, party, reference)
+    return None if first is None else await erp.read(SALE_MODEL, first.id, SALE_FIELDS)
 
 
-async def _ranked(erp: Exchange, party: int, reference: str) -> list[Record]:
-    """Return the sales of a name, the one that stands for it first."""
+async def _first(erp: Exchange, party: int, reference: str) -> Record | None:
+    """Return number and state of the sale that stands for a name."""
     found = await erp.search(
         SALE_MODEL,
-        fields=SALE_FIELDS,
+        fields=["state"],
         domain=[
             ["company", "=", erp.company.id],
             ["party", "=", party],
@@ -62,7 +62,7 @@ async def _ranked(erp: Exchange, party: int, reference: str) -> list[Record]:
         order=[["id", "ASC"]],
         limit=MAX_SALES_OF_A_NAME,
     )
-    return sorted(found, key=_rank)
+    return min(found, key=_rank, default=None)
 
 
 def _rank(sale: Record) -> tuple[int, int]:
@@ -79,10 +79,12 @@ async def create(erp: Exchange, new: NewSale) -> tuple[Record, bool]:
         made = await erp.create(SALE_MODEL, new.values, SALE_FIELDS)
     except UnavailableError as error:
         return await _find_out(erp, new, error), True
-    winner = await find(erp, new.party, new.reference) or made
-    if winner.id != made.id:
-        await _withdraw(erp, made)
-    return await _with_taxes(erp, winner, new), winner.id == made.id
+    first = await _first(erp, new.party, new.reference)
+    if first is None or first.id == made.id:
+        return await _with_taxes(erp, made, new), True
+    await _withdraw(erp, made)
+    winner = await erp.read(SALE_MODEL, first.id, SALE_FIELDS)
+    return await _with_taxes(erp, winner, new), False
 
 
 async def _find_out(erp: Exchange, new: NewSale, error: UnavailableError) -> Record:
@@ -164,7 +166,7 @@ async def _refuse_preceded(erp: Exchange, sale: Record) -> None:
     party, reference = sale.one("party"), sale.text("reference")
     if party is None or not reference or sale.text("state") not in _NEXT_BUTTON:
         return
-    first = await find(erp, party.id, reference)
+    first = await _first(erp, party.id, reference)
     if first is not None and _rank(first) < _rank(sale):
         raise Problem(CONFLICT, f"sale {first.id} has the same customer and poNumber")
 

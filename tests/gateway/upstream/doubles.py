@@ -55,6 +55,10 @@ class Wire:
             await self._writer.drain()
             await asyncio.sleep(every)
 
+    async def rest(self) -> bytes:
+        """Return what comes until the other end closes."""
+        return await self._reader.read()
+
     async def is_closed(self) -> bool:
         """Wait until the other end closes."""
         try:
@@ -117,8 +121,11 @@ class Double:
 async def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Double]:
     """Run a double on a free port."""
     double = Double(*scripts)
-    server = await asyncio.start_server(double, "127.0.0.1", 0, ssl=tls)
-    port = server.sockets[0].getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", 0))
+    # Connections inherit this; with the default the kernel would swallow megabytes.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+    server = await asyncio.start_server(double, sock=listener, ssl=tls)
+    port = listener.getsockname()[1]
     double.url = f"http{'s' if tls else ''}://{'localhost' if tls else '127.0.0.1'}:{port}"
     try:
         yield double
@@ -144,8 +151,9 @@ def always(answer: bytes = OK) -> Script:
 
     async def script(wire: Wire) -> None:
         while True:
-            await wire.request()
-            await wire.send(answer)
+            method = (await wire.request()).partition(b" ")[0]
+            head, end, body = answer.partition(b"\r\n\r\n")
+            await wire.send(head + end + (b"" if method == b"HEAD" else body))
 
     return script
 

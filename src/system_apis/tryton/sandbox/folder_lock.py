@@ -17,10 +17,14 @@ POLL_SECONDS = 0.1
 
 
 class FolderLock:
-    """An exclusive lock on a file, which holds the number of the process that has it."""
+    """An exclusive lock on a file, which holds the number of the process that has it.
 
-    def __init__(self, path: Path) -> None:
+    `guarded` is what the lock is for, as an error names it.
+    """
+
+    def __init__(self, path: Path, guarded: Path) -> None:
         self._path = path
+        self._guarded = guarded
         self._descriptor: int | None = None
 
     async def acquire(self, *, wait_seconds: float = 0.0) -> None:
@@ -52,7 +56,7 @@ class FolderLock:
     def _taken(self, descriptor: int) -> SandboxError:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace") or "unknown"
         return SandboxError(
-            f"{self._path.parent} is in use by process {holder}",
+            f"{self._guarded} is in use by process {holder}",
             hint="stop that process, or use another data folder",
         )
 

@@ -82,7 +82,7 @@ async def prepare(data: Path, progress: Progress = silent) -> Prepared:
     prepared = Prepared(python=environment / "bin" / "python", seeded=seeded)
     if _is_complete(prepared):
         return prepared
-    lock = FolderLock(data / "lock")
+    lock = FolderLock(data / "lock", data)
     await lock.acquire(wait_seconds=LOCK_WAIT_SECONDS)
     try:
         await _install(environment, data / "setup.log", progress)

@@ -85,7 +85,8 @@ class Sandbox:
         self._state = (state or data / "live").absolute()
         self._port = port
         self._progress = progress
-        self._lock = FolderLock(self._state.with_name(f"{self._state.name}.lock"))
+        beside = self._state.with_name(f"{self._state.name}.lock")
+        self._lock = FolderLock(beside, self._state)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -1,0 +1,67 @@
+"""The API on a real Tryton, and one that is spoken for byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.tryton import Script, settings_for
+
+from portico.testing import APIUnderTest
+from system_apis.tryton import handlers
+from system_apis.tryton.app import Settings, resources
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from system_apis.tryton.connector import Tryton
+    from system_apis.tryton.sandbox.server import Endpoint, Sandbox
+
+CONTRACT = Path(__file__).parents[3] / "specs" / "openapi" / "system" / "tryton.v1.yaml"
+KEY = "a-key-of-the-test-that-is-long-enough"
+
+
+@contextlib.asynccontextmanager
+async def open_api(endpoint: Endpoint) -> AsyncIterator[APIUnderTest]:
+    async with resources(settings_for(endpoint)) as tryton:
+        yield APIUnderTest(CONTRACT, handlers, resources=tryton)
+
+
+@pytest.fixture
+async def api(tryton: Sandbox, anyio_backend: str) -> AsyncIterator[APIUnderTest]:
+    """The API on the Tryton that all tests share."""
+    del anyio_backend
+    async with open_api(tryton.endpoint) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def fresh_api(fresh_tryton: Sandbox, anyio_backend: str) -> AsyncIterator[APIUnderTest]:
+    """The API on a Tryton of the test's own."""
+    del anyio_backend
+    async with open_api(fresh_tryton.endpoint) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def script(anyio_backend: str) -> AsyncIterator[Script]:
+    """A server whose answers the test writes."""
+    del anyio_backend
+    played = Script()
+    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
+    played.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield played
+
+
+@pytest.fixture
+async def scripted(script: Script) -> AsyncIterator[Tryton]:
+    """The client, talking to the script."""
+    settings = Settings.model_validate(
+        {"base_url": f"http://127.0.0.1:{script.port}/erp", "key": KEY}
+    )
+    async with resources(settings) as tryton:
+        yield tryton
