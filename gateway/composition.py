@@ -19,6 +19,7 @@ from gateway.config.secrets import SecretStore
 from gateway.endpoints import ServiceBackend
 from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
 from gateway.specs import contracts_root
+from gateway.upstream.transport import PooledTransport
 from portico.client import layers
 from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
@@ -139,8 +140,9 @@ class _Client(TierClient):
 
 @contextlib.asynccontextmanager
 async def _tier_http() -> AsyncIterator[httpx.AsyncClient]:
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4.0)
-    async with httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False) as http:
+    """Open the way to tiers that run elsewhere; httpx's own pool is slow when it is full."""
+    pool = PooledTransport(max_connections=100, max_waiting=1000, idle_seconds=4.0)
+    async with httpx.AsyncClient(transport=pool, trust_env=False, follow_redirects=False) as http:
         yield http
 
 
@@ -154,7 +156,7 @@ def _remote(
 ) -> dict[str, Transport]:
     """Return the transports to the callees of a contract that run elsewhere."""
     found: dict[str, Transport] = {}
-    for callee, operation_ids in contract.calls.items():
+    for callee in contract.calls:
         if callee in here:
             continue
         url = config.apis.get(callee, API()).url
@@ -164,17 +166,8 @@ def _remote(
                 f"{contract.name} calls {callee}, which neither runs here nor has an address",
                 f"add its url under apis, or start it here with --only {callee}",
             )
-        called = contracts[callee]
-        scopes = frozenset[str]().union(
-            *(called.operations[name].security.scopes() for name in operation_ids)
-        )
         found[callee] = HTTPTransport(
-            called,
-            url,
-            client_id=contract.name,
-            scopes=scopes,
-            http=http,
-            tokens=_TierTokens(issuer),
+            contracts[callee], url, client_id=contract.name, http=http, tokens=_TierTokens(issuer)
         )
     return found
 

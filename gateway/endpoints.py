@@ -132,9 +132,7 @@ def _from_reply(reply: Reply) -> Response:
     body = reply.body
     if body is None:
         return Response(reply.status, b"", "", headers)
-    if isinstance(body, bytes):
-        return Response(reply.status, body, reply.media_type, headers)
-    if isinstance(body, AsyncIterator):
+    if not isinstance(body, dict | list) and isinstance(body, bytes | AsyncIterator):
         return Response(reply.status, body, reply.media_type, headers)
     return Response(reply.status, orjson.dumps(body), reply.media_type, headers)
 

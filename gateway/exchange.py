@@ -138,7 +138,7 @@ def _refuse(limit: int) -> bytes:
 class Response:
     """An answer ready to be sent: `body` is bytes, or an iterator to stream."""
 
-    __slots__ = ("aclose", "body", "headers", "media_type", "status")
+    __slots__ = ("_is_sized", "aclose", "body", "headers", "media_type", "status")
 
     def __init__(
         self,
@@ -152,6 +152,8 @@ class Response:
         self.body = body
         self.media_type = media_type
         self.headers = list(headers)
+        # Only an upstream's answer brings its own length.
+        self._is_sized = any(name == b"content-length" for name, _ in self.headers)
         self.aclose = aclose
 
     async def send(self, send: Send, *, head: bool = False) -> None:
@@ -160,7 +162,7 @@ class Response:
         headers = self.headers
         if self.media_type:
             headers.append((b"content-type", self.media_type.encode("latin-1")))
-        if isinstance(body, bytes) and self.status not in {204, 304} and not _has_length(headers):
+        if isinstance(body, bytes) and self.status not in {204, 304} and not self._is_sized:
             headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         if isinstance(body, bytes):
@@ -177,7 +179,3 @@ class Response:
         finally:
             if self.aclose is not None:
                 await asyncio.shield(self.aclose())
-
-
-def _has_length(headers: list[Field]) -> bool:
-    return any(name == b"content-length" for name, _ in headers)

@@ -31,6 +31,7 @@ logger = logging.getLogger("portico.gateway")
 _KNOWN_METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"}
 )
+_AUTHORIZATION = b"authorization"
 _TIMEOUT = TIMEOUT_HEADER.encode()
 _SUBJECT = SUBJECT_HEADER.encode()
 # Answers to authenticated requests are for their caller only (RFC 6750, 5.3).
@@ -63,15 +64,15 @@ class Pipeline:
             return
         exchange = Exchange(scope, receive)
         problem = check_target(exchange.raw_path)
-        found = None if problem else self._router.match(exchange.raw_path.decode("latin-1"))
-        if found is None and problem is None:
+        if problem is not None:
+            await self._send(exchange, self._refusal(exchange, problem), send)
+            return
+        found = self._router.match(exchange.raw_path.decode("latin-1"))
+        if found is None:
             scope["portico.request_id"] = exchange.request_id
             await self._control(scope, receive, send)
             return
-        if found is None:
-            response = self._refusal(exchange, problem or Problem(INTERNAL_ERROR))
-        else:
-            response = await self._guarded(exchange, *found)
+        response = await self._guarded(exchange, *found)
         if response is not None:
             await self._send(exchange, response, send)
 
@@ -117,11 +118,14 @@ class Pipeline:
 
         Where anyone may call, credentials that are sent must be good all the same.
         """
-        authorization = exchange.headers.get(b"authorization")
+        authorization = exchange.headers.get(_AUTHORIZATION)
         security = endpoint.security
         if authorization is None and security.anonymous:
             return
-        values = [value for name, value in exchange.raw_headers if name == b"authorization"]
+        values: tuple[bytes, ...] = () if authorization is None else (authorization,)
+        if authorization is not None and b"," in authorization:
+            # No token has a comma: the field is there more than once.
+            values = tuple(value for name, value in exchange.raw_headers if name == _AUTHORIZATION)
         caller = self._verifier.verify(values, endpoint.api, exchange.peer)
         if not security.allows(caller.scopes):
             raise self._verifier.challenge.insufficient_scope(security.scopes())
@@ -188,12 +192,12 @@ class Pipeline:
 
     async def _send(self, exchange: Exchange, response: Response, send: Send) -> None:
         headers = response.headers
+        if exchange.caller is not None and not any(name == b"cache-control" for name, _ in headers):
+            headers.append(_PRIVATE)
         headers.append((b"x-request-id", exchange.request_id.encode("latin-1")))
         endpoint: Endpoint | None = exchange.endpoint
         if endpoint is not None and endpoint.notices:
             headers.extend(endpoint.notices)
-        if exchange.caller is not None and not any(name == b"cache-control" for name, _ in headers):
-            headers.append(_PRIVATE)
         if self._cors is not None:
             headers.extend(self._cors.fields(exchange.headers))
         try:

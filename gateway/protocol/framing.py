@@ -32,6 +32,7 @@ class Framing:
     chunked: bool
     has_body: bool
     expects_continue: bool
+    names_upgrade: bool
 
 
 def read_framing(version: str, fields: Sequence[tuple[bytes, bytes]]) -> Framing:
@@ -47,6 +48,7 @@ def read_framing(version: str, fields: Sequence[tuple[bytes, bytes]]) -> Framing
         has_body=chunked or length > 0,
         # A client of HTTP/1.0 cannot read an interim response.
         expects_continue=version == "1.1" and _lower(values[b"expect"]) == [b"100-continue"],
+        names_upgrade=bool(values[b"upgrade"]),
     )
 
 

@@ -49,6 +49,9 @@ _logger = logging.getLogger(__name__)
 
 # A header field costs its bytes and the colon, the space and the line end around them.
 _FIELD_OVERHEAD: Final = 4
+_NO_FRAMING = Framing(
+    host=b"", chunked=False, has_body=False, expects_continue=False, names_upgrade=False
+)
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ")
 
 
@@ -69,7 +72,7 @@ class GuardedProtocol(GuardedConnection):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.head_may_be_large = False
-        self.framing = Framing(host=b"", chunked=False, has_body=False, expects_continue=False)
+        self.framing = _NO_FRAMING
         self.framing_fields: list[tuple[bytes, bytes]] = []
         self.known_fields: list[tuple[bytes, bytes]] | None = None  # what `framing` was read from
 
@@ -177,14 +180,13 @@ class GuardedProtocol(GuardedConnection):
 
     def _read_framing(self, version: str) -> None:
         framing = read_framing(version, self.framing_fields)
-        upgrades = self.parser.should_upgrade()
-        if upgrades and framing.has_body:
+        if framing.has_body and self.parser.should_upgrade():
             # The parser would take the body for what follows the upgrade: a smuggled request.
             raise Problem(MALFORMED_REQUEST, "a request with a body cannot ask for an Upgrade")
         self.framing = framing
         self.expect_100_continue = framing.expects_continue
-        # The same fields read the same next time, unless more than the fields was looked at.
-        repeatable = version == "1.1" and not upgrades
+        # The same fields mean the same next time, except that Connection decides on an Upgrade.
+        repeatable = version == "1.1" and not framing.names_upgrade
         self.known_fields = self.framing_fields if repeatable else None
 
     def _scope(self, version: str, method: bytes, raw_path: bytes, query: bytes) -> HTTPScope:

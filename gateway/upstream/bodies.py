@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -136,6 +137,11 @@ class ResponseBody(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._exchange.end(complete=False)
+
+    def __del__(self) -> None:
+        # Whoever forgets to close must not cost the pool a place for ever.
+        with contextlib.suppress(RuntimeError):  # the event loop may be gone
+            self._exchange.end(complete=False)
 
     async def _read(self) -> bytes:
         seconds = self._exchange.seconds("read")

@@ -19,8 +19,9 @@ from portico.problems import (
 class UpstreamProblem(Problem):
     """A failure of the hop to an upstream.
 
-    `sent` is False only if certainly no byte of the request left the gateway: then the request
-    may be repeated, whatever its method. The problem names the upstream, never its host.
+    `sent` is False only if certainly nothing left the gateway that could have had an effect: then
+    the request may be repeated, whatever its method. The problem names the upstream, never its
+    host.
     """
 
     def __init__(

@@ -43,11 +43,6 @@ def connection_options(values: Iterable[bytes]) -> frozenset[bytes]:
     return frozenset(option for option in options if option)
 
 
-def is_safe_value(value: bytes) -> bool:
-    """Tell whether a value, or several in one, cannot end its line."""
-    return not (b"\n" in value or b"\r" in value or b"\0" in value)
-
-
 def passed_through(via: Iterable[bytes], pseudonym: bytes) -> bool:
     """Tell whether Via fields name the recipient `pseudonym`."""
     for element in b",".join(via).split(b","):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -103,21 +104,20 @@ class RequestHeaders:
 
     __slots__ = (
         "_added",
+        "_constant",
         "_declared",
         "_identity",
         "_options",
         "_pseudonym",
         "_verdicts",
-        "_via",
         "_write_origin",
     )
 
     def __init__(self, options: UpstreamOptions) -> None:
         self._options = options
         self._pseudonym = options.pseudonym.lower().encode()
-        self._via = {
-            version: (b"via", f"{version} {options.pseudonym}".encode())
-            for version in ("1.0", "1.1", "2", "3")
+        self._constant = {
+            version: self._constant_fields(version) for version in ("1.0", "1.1", "2", "3")
         }
         self._write_origin = origin_writer(
             options.pseudonym, TrustedProxies(options.trusted_proxies)
@@ -141,23 +141,26 @@ class RequestHeaders:
         if heeded:
             fields = self._heed(heeded, fields)
         # Whatever Connection or the client said, ours comes after it.
-        if own := [*request.own_headers, *self._added]:
-            replaced = {name for name, _ in own}
-            fields = [field for field in fields if field[0] not in replaced]
-            fields += own
-        fields += self._hop(request)
-        fields += _body_fields(request)
+        if self._added or request.own_headers:
+            fields = self._with_own(request, fields)
+        fields += self._write_origin(request)
+        fields += self._constant.get(request.http_version) or self._constant["1.1"]
+        for name, value in request.trace.headers():
+            fields.append((name.encode(), value.encode("latin-1")))  # noqa: PERF401  # it is faster
+        body = request.body
+        if body or request.method in _METHODS_WITH_BODY:
+            fields.append(_framing(request, body))
         if derived_key:
             fields.append((b"idempotency-key", derived_key.encode("ascii")))
         return fields
 
-    def _hop(self, request: ForwardRequest) -> list[Field]:
-        fields = [
-            *self._write_origin(request),
-            self._via.get(request.http_version, self._via["1.1"]),
-        ]
-        trace = request.trace.headers()
-        fields += [(name.encode(), value.encode("latin-1")) for name, value in trace]
+    def _with_own(self, request: ForwardRequest, fields: list[Field]) -> list[Field]:
+        own = [*request.own_headers, *self._added]
+        replaced = {name for name, _ in own}
+        return [field for field in fields if field[0] not in replaced] + own
+
+    def _constant_fields(self, version: str) -> list[Field]:
+        fields = [(b"via", f"{version} {self._options.pseudonym}".encode())]
         if self._options.accept_encoding == "identity":
             fields.append((b"accept-encoding", b"identity"))
         return fields
@@ -170,7 +173,8 @@ class RequestHeaders:
             raise Problem(NOT_IMPLEMENTED, "connections are not upgraded; WebSocket is not offered")
         named = connection_options(heeded.get(b"connection", ())) - {b"keep-alive", b"close"}
         if named:
-            fields = [field for field in fields if field[0] not in named]
+            # The first is our Host, which is not the client's to name.
+            fields[1:] = [field for field in fields[1:] if field[0] not in named]
         return fields + [(b"via", value) for value in heeded.get(b"via", ())]
 
     def _judge(self, name: bytes) -> _Verdict:
@@ -205,15 +209,12 @@ class RequestHeaders:
         return unwanted.get(name, False)
 
 
-def _body_fields(request: ForwardRequest) -> list[Field]:
-    body = request.body
+def _framing(request: ForwardRequest, body: bytes | AsyncIterator[bytes]) -> Field:
     if isinstance(body, bytes):
-        if body or request.method in _METHODS_WITH_BODY:
-            return [(b"content-length", b"%d" % len(body))]
-        return []
+        return (b"content-length", b"%d" % len(body))
     declared = [value for name, value in request.headers if name == b"content-length"]
     if not declared:
-        return [(b"transfer-encoding", b"chunked")]
+        return (b"transfer-encoding", b"chunked")
     if len(declared) > 1 or not declared[0].isdigit():
         raise Problem(MALFORMED_REQUEST, "Content-Length must be one decimal number")
-    return [(b"content-length", declared[0])]
+    return (b"content-length", declared[0])

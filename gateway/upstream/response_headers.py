@@ -12,7 +12,6 @@ from gateway.upstream.fields import (
     MAX_REMEMBERED_NAMES,
     connection_options,
     is_field_name,
-    is_safe_value,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class ResponseHeaders:
         Raises RemoteProtocolError for fields that could be read as something else.
         """
         values = b"".join([value for _, value in received])
-        if not is_safe_value(values):
+        if b"\n" in values or b"\r" in values or b"\0" in values:
             raise httpx.RemoteProtocolError("a header value contains CR, LF or NUL")
         if len(values) > MAX_HEADER_BYTES:
             raise httpx.RemoteProtocolError(f"the header section exceeds {MAX_HEADER_BYTES} bytes")

@@ -31,7 +31,7 @@ class Target:
             raise ValueError(f"{text!r} is not a URL: {exc}") from exc
         if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError("a base URL must start with http:// or https:// and a host")
-        if ".." in url.host or not 0 < (url.port or 80) <= 65535:
+        if not _is_name(url.host) or not 0 < (url.port or 80) <= 65535:
             raise ValueError(f"{url.netloc.decode()!r} is not a host name and a port")
         if url.userinfo or url.query or url.fragment:
             # Not repeated: the user information may be a credential.
@@ -44,6 +44,15 @@ class Target:
     def join(self, path: bytes, query: bytes) -> bytes:
         """Return the request target for a raw path and query."""
         return self.prefix + path + b"?" + query if query else self.prefix + path
+
+
+def _is_name(host: str) -> bool:
+    """Tell whether a resolver takes `host`; it would raise on empty and on long labels."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 class Rotation:

@@ -22,8 +22,6 @@ from gateway.upstream.wire import Incoming, Outgoing
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
-
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.http import RawResponseMessage
 
@@ -35,10 +33,8 @@ _MAX_LINE_BYTES = 8_192
 _MAX_FIELD_BYTES = 16_384
 _MAX_FIELDS = 128
 _MAX_INTERIM_RESPONSES = 16
-_VERSIONS: Mapping[tuple[int, int], Mapping[str, bytes]] = {
-    (1, 0): {"http_version": b"HTTP/1.0"},
-    (1, 1): {"http_version": b"HTTP/1.1"},
-}
+_HTTP_10 = {"http_version": b"HTTP/1.0"}
+_HTTP_11 = {"http_version": b"HTTP/1.1"}
 
 
 class PooledTransport(httpx.AsyncBaseTransport):
@@ -63,6 +59,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._tls = tls
         self._connector: aiohttp.TCPConnector | None = None
         self._origins: dict[tuple[str, str, int | None], aiohttp.ClientRequest] = {}
+        self._last: tuple[httpx.URL, aiohttp.ClientRequest] | None = None
         # Connections that have carried a request: only these can turn out to be stale.
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self._timeout = aiohttp.ClientTimeout()
@@ -105,7 +102,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             exchange.end(complete=True)
         else:
             body = ResponseBody(exchange, protocol, message, payload)
-        version = _VERSIONS.get(message.version, _VERSIONS[1, 1])
+        version = _HTTP_10 if message.version == (1, 0) else _HTTP_11
         return Incoming(message.code, message.raw_headers, body, version)
 
     async def _connect(
@@ -144,12 +141,16 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     def _origin(self, url: httpx.URL) -> aiohttp.ClientRequest:
         """Return what tells the connector where to connect to; it is never sent."""
+        # Mostly it is the one URL of the one upstream, and looking into a URL takes time.
+        if self._last is not None and self._last[0] is url:
+            return self._last[1]
         key = (url.scheme, url.host, url.port)
         origin = self._origins.get(key)
         if origin is None:
             address = URL.build(scheme=url.scheme, host=url.host, port=url.port)
             origin = aiohttp.ClientRequest("GET", address, loop=asyncio.get_running_loop())
             self._origins[key] = origin
+        self._last = (url, origin)
         return origin
 
     def _connect_timeout(self, seconds: float) -> aiohttp.ClientTimeout:
@@ -175,7 +176,10 @@ async def _head(
     seconds = _start(exchange, protocol)
     timer = asyncio.get_running_loop().call_later(seconds, time_out, protocol)
     try:
-        return await _final_head(protocol)
+        message, payload = await protocol.read()
+        if 200 <= message.code <= 599:
+            return message, payload
+        return await _final_head(protocol, message)
     finally:
         timer.cancel()
         if exchange.upload is not None:
@@ -200,30 +204,33 @@ def _start(exchange: Exchange, protocol: ResponseHandler) -> float:
 
 
 def _render_head(request: Outgoing) -> bytes:
-    target = request.extensions.get("target") or request.url.raw_path
+    target: bytes = request.extensions.get("target") or request.url.raw_path
     fields = request.fields
-    lines = [request.method.encode("ascii") + b" " + target + b" HTTP/1.1"]
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), target)]
     lines += [b": ".join(field) for field in fields]
     lines.append(b"\r\n")
     head = b"\r\n".join(lines)
     # One look at the whole instead of one at each part.
     ends = len(fields) + 2
-    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head or b" " in target:
-        raise httpx.LocalProtocolError("a header field or the target contains CR, LF, NUL or space")
+    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+        raise httpx.LocalProtocolError("a header field or the target contains CR, LF or NUL")
+    if lines[0].count(b" ") != 2:
+        raise httpx.LocalProtocolError("the method or the target contains a space")
     return head
 
 
 async def _final_head(
-    protocol: ResponseHandler,
+    protocol: ResponseHandler, message: RawResponseMessage
 ) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+    """Return the head that follows an interim response, or a number of them."""
     for _ in range(_MAX_INTERIM_RESPONSES):
-        message, payload = await protocol.read()
-        if message.code >= 200:
-            if message.code > 599:
-                raise httpx.RemoteProtocolError(f"the status {message.code} does not exist")
-            return message, payload
         if message.code == 101:
             raise httpx.RemoteProtocolError("the upstream changed the protocol without being asked")
+        if not 100 <= message.code <= 199:
+            raise httpx.RemoteProtocolError(f"the status {message.code} does not exist")
+        message, payload = await protocol.read()
+        if 200 <= message.code <= 599:
+            return message, payload
     raise httpx.RemoteProtocolError("the upstream sent too many interim responses")
 
 

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from types import TracebackType
 
-    from gateway.upstream.messages import ForwardRequest
+    from gateway.upstream.messages import Field, ForwardRequest
     from gateway.upstream.options import UpstreamOptions
 
 # A body of a known length up to here is passed on whole, so that it can be checked and stored.
 MAX_WHOLE_BYTES = 262_144
-_STATUS_WITHOUT_BODY = frozenset({204, 304})
+_NO_BODY = frozenset({204, 304})
 # CONNECT opens tunnels, and TRACE would send back what was added on the way.
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
@@ -95,14 +95,23 @@ class Upstream:
             raise problem
         deadline = self._deadline(request)
         target, response = await self._send(request, deadline, derived_key)
+        body = response.body
         try:
-            return await self._received(request, target, response)
+            fields, length = self._passed_on(request, target, response)
+            if not isinstance(body, bytes):
+                if not length.isdigit() or int(length) > MAX_WHOLE_BYTES:
+                    parts = _Parts(aiter(body), self.options.name)
+                    return ForwardedResponse(response.status_code, fields, parts, body.aclose)
+                body = b"".join([part async for part in body])
         except BaseException as exc:
-            if not isinstance(response.body, bytes):
-                await response.body.aclose()
+            if not isinstance(body, bytes):
+                await body.aclose()
             if isinstance(exc, httpx.TransportError):
                 raise self._problem(exc, deadline) from exc
             raise
+        if not length and request.method != "HEAD" and response.status_code not in _NO_BODY:
+            fields.append((b"content-length", b"%d" % len(body)))
+        return ForwardedResponse(response.status_code, fields, body)
 
     def _deadline(self, request: ForwardRequest) -> Deadline:
         now, at = monotonic(), request.deadline.at
@@ -149,27 +158,19 @@ class Upstream:
             },
         )
 
-    async def _received(
+    def _passed_on(
         self, request: ForwardRequest, target: Target, response: Incoming
-    ) -> ForwardedResponse:
-        status, body = response.status_code, response.body
+    ) -> tuple[list[Field], bytes]:
+        """Return the fields of the response, and its Content-Length if it has one."""
         version = response.extensions.get("http_version", b"HTTP/1.1")
-        fields = self._response_headers.build(status, response.fields, version)
+        fields = self._response_headers.build(response.status_code, response.fields, version)
         known = dict(fields)
         if b"location" in known or b"content-location" in known:
             hosts = (target.authority.lower(), request.host.lower())
             fields = public_locations(
                 fields, hosts=hosts, prefix=target.prefix, base_path=request.base_path
             )
-        length = known.get(b"content-length", b"")
-        if not isinstance(body, bytes):
-            if not length.isdigit() or int(length) > MAX_WHOLE_BYTES:
-                parts = _Parts(aiter(body), self.options.name)
-                return ForwardedResponse(status, fields, parts, body.aclose)
-            body = b"".join([part async for part in body])
-        if not length and request.method != "HEAD" and status not in _STATUS_WITHOUT_BODY:
-            fields.append((b"content-length", b"%d" % len(body)))
-        return ForwardedResponse(status, fields, body)
+        return fields, known.get(b"content-length", b"")
 
     def _problem(self, exc: httpx.TransportError, deadline: Deadline) -> Problem:
         name = self.options.name

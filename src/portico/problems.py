@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 MEDIA_TYPE = "application/problem+json"
+_STANDARD = frozenset({"type", "title", "status", "detail", "instance"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,8 @@ class Problem(Exception):
             document["detail"] = self.detail
         if request_id:
             document["instance"] = f"urn:portico:request:{request_id}"
-        document.update(self.extensions)
+        extensions = self.extensions.items()
+        document.update({name: value for name, value in extensions if name not in _STANDARD})
         return document
 
     def body(self, *, type_base: str, request_id: str) -> bytes:
@@ -280,8 +282,11 @@ PROBLEM_TYPES = _types(
 )
 
 
-_STANDARD = frozenset({"type", "title", "status", "detail", "instance"})
-_KEPT_HEADERS = frozenset({"retry-after", "www-authenticate", "allow", "accept", "accept-post"})
+_BLANK = "about:blank"  # RFC 9457, 4.2.1: no more than the status says
+_FIRST = {kind.status: kind for kind in reversed(list(PROBLEM_TYPES.values()))}
+_NAMES = frozenset({"api", "system", "upstream"})  # extensions that say what failed
+# A challenge is not among them: it is for the API that called, not for whoever called that one.
+_KEPT_HEADERS = frozenset({"retry-after"})
 
 
 def problem_from(
@@ -289,18 +294,32 @@ def problem_from(
 ) -> Problem:
     """Return the problem that another API answered with, as one of this process.
 
-    A type of the catalogue is recognized by its slug. Any other keeps its own slug and title.
+    A type of the catalogue is recognized by its slug, and an answer without a type gets the
+    first of its status. Any other type keeps its own slug and title.
     """
-    slug = str(document.get("type", "")).rpartition("/")[2]
-    kind = PROBLEM_TYPES.get(slug)
+    slug = str(document.get("type") or _BLANK).rpartition("/")[2]
+    kind = _FIRST.get(status) if slug == _BLANK else PROBLEM_TYPES.get(slug)
     if kind is None or kind.status != status:
         title = str(document.get("title") or "The callee answered with an error")
-        kind = ProblemType(
-            slug=slug or "callee-error", status=status, title=title, meaning=title, remedy=""
-        )
+        kind = ProblemType(slug=slug, status=status, title=title, meaning=title, remedy="")
     return Problem(
         kind,
         str(document.get("detail", "")),
-        headers=[(name, value) for name, value in headers if name.lower() in _KEPT_HEADERS],
+        headers=_kept(headers),
         extensions={name: value for name, value in document.items() if name not in _STANDARD},
     )
+
+
+def passed_on(problem: Problem, api: str) -> Problem:
+    """Return a callee's problem as its caller gives it on; a failure names what failed."""
+    headers = tuple(_kept(problem.headers))
+    named = problem.status < 500 or not _NAMES.isdisjoint(problem.extensions)
+    if named and headers == problem.headers:
+        return problem
+    extensions = problem.extensions if named else {**problem.extensions, "api": api}
+    return Problem(problem.kind, problem.detail, headers=headers, extensions=extensions)
+
+
+def _kept(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    fields = [(name.lower(), value) for name, value in headers]
+    return [field for field in fields if field[0] in _KEPT_HEADERS]

@@ -258,7 +258,7 @@ async def test_a_checkout_becomes_an_order_with_a_key_of_its_own() -> None:
     contract = contracts()["experience/storefront.v1"]
     assert reply.status == 201
     assert reply.body == response_example(contract, contract.operations["placeOrder"])
-    assert ("Location", "orders/17") in reply.headers
+    assert ("Location", "/experience/storefront/v1/orders/17") in reply.headers
 
 
 @pytest.mark.anyio
@@ -276,6 +276,7 @@ async def test_a_refusal_points_into_the_checkout() -> None:
         {"detail": "only 38 can be had now", "pointer": "#/lines/0/quantity/value"},
         {"detail": "there is no product", "pointer": "#/lines/12/sku"},
         {"detail": "there is no customer", "pointer": "#/customerId"},
+        {"detail": "there is another order", "pointer": "#/poNumber"},
         {"detail": "a reason without a place"},
     ]
     refused = Problem(CONFLICT, "only 38 can be had now", extensions={"errors": errors})
@@ -290,6 +291,7 @@ async def test_a_refusal_points_into_the_checkout() -> None:
         "#/items/0/quantity",
         "#/items/12/sku",
         "#/customerId",
+        "#/reference",
         None,
     ]
 

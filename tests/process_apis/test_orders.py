@@ -239,7 +239,7 @@ async def test_an_order_is_priced_written_and_confirmed() -> None:
     }
     assert reply.status == 201
     assert reply.body == canned("system/tryton.v1", "confirmSale")
-    assert ("Location", "orders/17") in reply.headers
+    assert ("Location", "/process/orders/v1/orders/17") in reply.headers
 
 
 @pytest.mark.anyio
@@ -342,8 +342,20 @@ async def test_a_reference_taken_by_another_order_is_a_conflict() -> None:
             "createOrder", body={**REQUEST, "poNumber": "PO-4711", "lines": [line]}, key="k"
         )
 
-    assert raised.value is TAKEN
+    assert refusals(raised) == [
+        ("#/poNumber", "the customer has another order with the reference PO-4711")
+    ]
     assert "confirmSale" not in api.canned.operations()
+
+
+@pytest.mark.anyio
+async def test_a_refusal_by_the_erp_is_passed_on_when_there_is_no_earlier_order() -> None:
+    api = API("process/orders.v1", createSale=TAKEN, listSales={"items": []})
+
+    with pytest.raises(Problem) as raised:
+        await api.call("createOrder", body=REQUEST, key="k")
+
+    assert raised.value is TAKEN
 
 
 @pytest.mark.anyio
@@ -378,6 +390,17 @@ async def test_an_order_is_read_by_its_id() -> None:
 
     assert reply.body == canned("system/tryton.v1", "getSale")
     assert api.canned.only("getSale").arguments == {"saleId": "17"}
+
+
+@pytest.mark.anyio
+async def test_an_order_that_does_not_exist_is_not_found_in_words_of_this_api() -> None:
+    missing = Problem(NOT_FOUND, "the system has no such record")
+    api = API("process/orders.v1", getSale=missing)
+
+    with pytest.raises(Problem) as raised:
+        await api.call("getOrder", orderId="99")
+
+    assert (raised.value.status, raised.value.detail) == (404, "there is no order 99")
 
 
 @pytest.mark.anyio

@@ -1,5 +1,6 @@
-"""A real Tryton for tests, and one that is spoken for byte by byte. Import the fixtures you use into a
-conftest, with the collection hook.
+"""A real Tryton for tests, and one that is spoken for byte by byte.
+
+Import the fixtures you use into a conftest, with the collection hook:
 
     from support.tryton import pytest_collection_modifyitems, tryton, tryton_data  # noqa: F401
 
@@ -17,13 +18,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from system_apis.tryton.app import Settings
+from portico.testing import APIUnderTest
+from system_apis.tryton import handlers
+from system_apis.tryton.app import Settings, resources
 from system_apis.tryton.sandbox.preparation import prepare
 from system_apis.tryton.sandbox.server import Endpoint, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
+CONTRACT = Path(__file__).parents[2] / "specs" / "openapi" / "system" / "tryton.v1.yaml"
 DATA = Path(__file__).parents[2] / "data" / "test" / "tryton"
 # The first test of a fresh checkout waits for the whole set-up.
 SETUP_TIMEOUT_SECONDS = 300
@@ -80,6 +84,13 @@ def settings_for(endpoint: Endpoint) -> Settings:
     """Return the settings of the API for a running sandbox, its secret resolved."""
     key = Path(endpoint.key_reference.removeprefix("file:")).read_text("utf-8")
     return Settings.model_validate({"base_url": endpoint.base_url, "key": key})
+
+
+@contextlib.asynccontextmanager
+async def open_api(endpoint: Endpoint) -> AsyncIterator[APIUnderTest]:
+    """Open the API, its contract enforced, on a running Tryton."""
+    async with resources(settings_for(endpoint)) as tryton:
+        yield APIUnderTest(CONTRACT, handlers, resources=tryton)
 
 
 class Script:

@@ -187,4 +187,4 @@ def _error(error: Mapping[str, object]) -> dict[str, object]:
     if not isinstance(pointer, str):
         return dict(error)
     moved = pointer.replace("#/lines/", "#/items/", 1).removesuffix("/value")
-    return {**error, "pointer": moved}
+    return {**error, "pointer": "#/reference" if moved == "#/poNumber" else moved}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -10,17 +11,26 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from portico.client import render
 from portico.contract import Contract, Operation
 from portico.contract.media import is_json
-from portico.contract.parameters import Parameter
-from portico.problems import BAD_UPSTREAM, DEADLINE_EXCEEDED, UNAVAILABLE, Problem, problem_from
+from portico.problems import (
+    BAD_UPSTREAM,
+    DEADLINE_EXCEEDED,
+    UNAVAILABLE,
+    Problem,
+    problem_from,
+)
 from portico.server.call import Call, Reply
 
 # A duration, not a point in time: the clocks of two machines need not agree.
 TIMEOUT_HEADER = "portico-timeout-ms"
+# Percent-encoded, because a subject may be any text.
 SUBJECT_HEADER = "portico-subject"
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 RETRY_AFTER_SECONDS = 1
+CONNECT_SECONDS = 3.0  # one lost SYN is sent again after a second, two after three
+POOL_SECONDS = 1.0
 # A token is used until this long before it ends, so that none expires on its way.
 _TOKEN_MARGIN_SECONDS = 30.0
 
@@ -42,143 +52,114 @@ class HTTPTransport:
         base_url: str,
         *,
         client_id: str,
-        scopes: frozenset[str],
         http: httpx.AsyncClient,
         tokens: TokenSource,
     ) -> None:
         self._api = contract.name
         self._base_url = base_url.rstrip("/") + contract.base_path
         self._client_id = client_id
-        self._scopes = scopes
         self._http = http
-        self._tokens = tokens
-        self._token = ("", 0.0)
+        self._source = tokens
+        # One token for each set of scopes: a call carries no more than it needs.
+        self._tokens: dict[frozenset[str], tuple[str, float]] = {}
 
     async def send(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
         """Send the call and return its reply; see `Transport`."""
-        request = self._request(operation, call, document)
+        remaining = max(call.deadline.remaining(), 0.001)
+        request = self._request(operation, call, document, remaining)
         try:
-            response = await self._http.send(request)
-        except httpx.TimeoutException:
-            raise Problem(DEADLINE_EXCEEDED, extensions={"api": self._api}) from None
-        except httpx.ConnectError:
+            async with asyncio.timeout(remaining):
+                response = await self._http.send(request, stream=True)
+                content = await self._read(response)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             raise self._unavailable() from None
+        except (TimeoutError, httpx.TimeoutException):
+            raise Problem(DEADLINE_EXCEEDED, extensions={"api": self._api}) from None
         except httpx.HTTPError:
-            raise Problem(BAD_UPSTREAM, extensions={"api": self._api}) from None
-        return _reply(response)
+            raise self._broken("closed the connection before its answer was complete") from None
+        return self._reply(response, content)
 
     def _request(
-        self, operation: Operation, call: Call[Any], document: Mapping[str, Any]
+        self, operation: Operation, call: Call[Any], document: Mapping[str, Any], remaining: float
     ) -> httpx.Request:
-        remaining = max(call.deadline.remaining(), 0.001)
-        headers = [
-            ("authorization", f"Bearer {self._fresh_token()}"),
+        path = render.path(operation, document["path"])
+        fields = [
+            ("authorization", f"Bearer {self._token(call.caller.scopes)}"),
             ("accept", ", ".join(operation.produces) or "*/*"),
+            ("accept-encoding", "identity"),
             ("x-request-id", call.request_id),
             (TIMEOUT_HEADER, str(max(1, int(remaining * 1000)))),
             *call.trace.headers(),
-            *_headers(operation, document["header"]),
+            *render.headers(operation, document),
         ]
         if call.caller.subject:
-            headers.append((SUBJECT_HEADER, call.caller.subject))
+            fields.append((SUBJECT_HEADER, quote(call.caller.subject)))
         content = None
         if "body" in document:
-            headers.append(("content-type", "application/json"))
+            fields.append(("content-type", "application/json"))
             content = orjson.dumps(document["body"])
         return self._http.build_request(
             operation.method,
-            self._base_url + _path(operation, document["path"]) + _query(operation, document),
-            headers=headers,
+            self._base_url + path + render.query(operation, document["query"]),
+            headers=[(name.encode(), value.encode("latin-1")) for name, value in fields],
             content=content,
-            timeout=remaining,
+            timeout=httpx.Timeout(
+                remaining, connect=min(CONNECT_SECONDS, remaining), pool=POOL_SECONDS
+            ),
         )
 
-    def _fresh_token(self) -> str:
-        token, until = self._token
+    def _token(self, scopes: frozenset[str]) -> str:
+        token, until = self._tokens.get(scopes, ("", 0.0))
         if time.monotonic() < until:
             return token
-        token, seconds = self._tokens.mint(
-            client_id=self._client_id, audience=self._api, scopes=self._scopes
+        token, seconds = self._source.mint(
+            client_id=self._client_id, audience=self._api, scopes=scopes
         )
-        self._token = (token, time.monotonic() + max(0.0, seconds - _TOKEN_MARGIN_SECONDS))
+        until = time.monotonic() + max(0.0, seconds - _TOKEN_MARGIN_SECONDS)
+        self._tokens[scopes] = (token, until)
         return token
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        chunks = []
+        size = 0
+        try:
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                if size > MAX_REPLY_BYTES:
+                    raise self._broken(f"answered with more than {MAX_REPLY_BYTES} bytes")
+                chunks.append(chunk)
+        finally:
+            await response.aclose()
+        return b"".join(chunks)
+
+    def _reply(self, response: httpx.Response, content: bytes) -> Reply:
+        status = response.status_code
+        media_type = response.headers.get("content-type", "")
+        fields = response.headers.multi_items()
+        body: object = content or None
+        if content and is_json(media_type):
+            body = self._decoded(content)
+        if status in {401, 403} and "www-authenticate" in response.headers:
+            # It is this process that was refused, not the one who called it.
+            raise self._broken("does not accept the tokens of this process")
+        if status >= 400:
+            raise problem_from(status, body if isinstance(body, dict) else {}, fields)
+        return Reply(status=status, body=body, headers=fields, media_type=media_type)
+
+    def _decoded(self, content: bytes) -> object:
+        try:
+            data: object = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            raise self._broken("answered with what is not JSON") from None
+        return data
 
     def _unavailable(self) -> Problem:
         return Problem(
             UNAVAILABLE,
             f"{self._api} cannot be reached",
-            headers=[("Retry-After", str(RETRY_AFTER_SECONDS))],
+            headers=[("retry-after", str(RETRY_AFTER_SECONDS))],
             extensions={"api": self._api},
         )
 
-
-def _reply(response: httpx.Response) -> Reply:
-    media_type = response.headers.get("content-type", "")
-    headers = [
-        (name, value)
-        for name, value in response.headers.multi_items()
-        if name not in {"content-type", "content-length", "date", "server", "connection"}
-    ]
-    body: object = response.content
-    if is_json(media_type):
-        body = orjson.loads(response.content)
-    elif not response.content:
-        body = None
-    if response.status_code >= 400:
-        document = body if isinstance(body, dict) else {}
-        raise problem_from(response.status_code, document, headers)
-    return Reply(status=response.status_code, body=body, headers=headers, media_type=media_type)
-
-
-def _path(operation: Operation, values: Mapping[str, Any]) -> str:
-    path = operation.template
-    for parameter in operation.parameters:
-        if parameter.where == "path":
-            path = path.replace("{" + parameter.name + "}", _simple(values[parameter.name]))
-    return path
-
-
-def _simple(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(quote(_text(item), safe="") for item in value)
-    return quote(_text(value), safe="")
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-def _query(operation: Operation, document: Mapping[str, Any]) -> str:
-    pairs: list[tuple[str, str]] = []
-    for parameter in operation.parameters:
-        if parameter.where == "query" and parameter.name in document["query"]:
-            pairs.extend(_pairs(parameter, document["query"][parameter.name]))
-    return "?" + "&".join(f"{name}={value}" for name, value in pairs) if pairs else ""
-
-
-def _pairs(parameter: Parameter, value: object) -> list[tuple[str, str]]:
-    name = quote(parameter.name, safe="")
-    if isinstance(value, list):
-        items = [quote(_text(item), safe="") for item in value]
-        return [(name, item) for item in items] if parameter.explode else [(name, ",".join(items))]
-    if isinstance(value, dict):
-        if parameter.style == "deepObject":
-            return [
-                (f"{name}%5B{quote(key, safe='')}%5D", quote(_text(item), safe=""))
-                for key, item in value.items()
-            ]
-        return [(quote(key, safe=""), quote(_text(item), safe="")) for key, item in value.items()]
-    return [(name, quote(_text(value), safe=""))]
-
-
-def _headers(operation: Operation, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (
-            parameter.name,
-            ",".join(map(_text, value)) if isinstance(value, list) else _text(value),
-        )
-        for parameter in operation.parameters
-        if parameter.where == "header" and (value := values.get(parameter.name)) is not None
-    ]
+    def _broken(self, what: str) -> Problem:
+        return Problem(BAD_UPSTREAM, f"{self._api} {what}", extensions={"api": self._api})

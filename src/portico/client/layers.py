@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator, Mapping
 
 from portico.contract import Contract, Finding
@@ -14,7 +14,7 @@ ALLOWED = {
 }
 
 
-def check(contracts: Mapping[str, Contract], today: datetime.date) -> list[Finding]:
+def check(contracts: Mapping[str, Contract], today: dt.date) -> list[Finding]:
     """Return the findings over all `x-calls`: unknown callees, broken layers, circles."""
     findings: list[Finding] = []
     for contract in contracts.values():
@@ -29,7 +29,7 @@ def _entry(
     contract: Contract,
     callee: str,
     operations: tuple[str, ...],
-    today: datetime.date,
+    today: dt.date,
 ) -> Iterator[Finding]:
     position = contract.position("x-calls", callee)
     target = contracts.get(callee)
@@ -53,7 +53,7 @@ def _entry(
         yield from _layer(contract, target, today)
 
 
-def _layer(contract: Contract, target: Contract, today: datetime.date) -> Iterator[Finding]:
+def _layer(contract: Contract, target: Contract, today: dt.date) -> Iterator[Finding]:
     """Yield a finding unless a waiver in date allows experience to call system."""
     hint = "call through a process API: experience, process and system call downwards only"
     message = f"{contract.tier} APIs do not call {target.tier} APIs: {target.name}"
@@ -75,9 +75,9 @@ def _layer(contract: Contract, target: Contract, today: datetime.date) -> Iterat
     )
 
 
-def _date(value: object) -> datetime.date | None:
+def _date(value: object) -> dt.date | None:
     try:
-        return datetime.date.fromisoformat(str(value))
+        return dt.date.fromisoformat(str(value))
     except ValueError:
         return None
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
+
+from portico.client.http import MAX_REPLY_BYTES
 from portico.client.tiers import TierClient
 from portico.contract import Operation
-from portico.problems import FORBIDDEN, Problem, problem_from
+from portico.contract.media import is_json
+from portico.problems import BAD_UPSTREAM, FORBIDDEN, INTERNAL_ERROR, Problem, problem_from
 from portico.server.call import Call, Reply
 from portico.server.service import Service
+
+logger = logging.getLogger("portico.client")
 
 
 class LocalTransport:
@@ -19,13 +27,48 @@ class LocalTransport:
         self._tiers = tiers
 
     async def send(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
-        """Check the document, run the handler, return its checked reply."""
+        """Run the handler for a checked document and return its checked reply."""
         if not operation.security.allows(call.caller.scopes):
             raise Problem(FORBIDDEN)
         call.resources = self._service.resources
         call.tiers = self._tiers
-        reply = await self._service.invoke(operation, call, operation.check_document(document))
+        try:
+            reply = await self._service.invoke(operation, call, document)
+        except Problem:
+            raise
+        except Exception:
+            # The callee's outermost guard: over HTTP its caller would not see more either.
+            logger.exception(
+                "unhandled error: api=%s operation=%s request=%s",
+                self._service.contract.name,
+                operation.operation_id,
+                call.request_id,
+            )
+            raise Problem(INTERNAL_ERROR) from None
         if reply.status >= 400:
             body = reply.body if isinstance(reply.body, dict) else {}
             raise problem_from(reply.status, body, reply.headers)
+        if isinstance(reply.body, bytes | AsyncIterator):
+            await self._read(reply)
         return reply
+
+    async def _read(self, reply: Reply) -> None:
+        """Make of octets what a caller over HTTP would get: JSON is read, streams are gathered."""
+        content = reply.body
+        if isinstance(content, AsyncIterator):
+            reply.body = content = await self._gathered(content)
+        if isinstance(content, bytes) and content and is_json(reply.media_type):
+            reply.body = orjson.loads(content)
+
+    async def _gathered(self, stream: AsyncIterator[bytes]) -> bytes:
+        chunks = []
+        size = 0
+        async for chunk in stream:
+            size += len(chunk)
+            if size > MAX_REPLY_BYTES:
+                name = self._service.contract.name
+                raise Problem(
+                    BAD_UPSTREAM, f"{name} answered with more than {MAX_REPLY_BYTES} bytes"
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)

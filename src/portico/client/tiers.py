@@ -6,23 +6,50 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from portico.contract import Contract, Operation
+from portico.client.arguments import (
+    Argument,
+    Prepare,
+    UnaddressableError,
+    compile_arguments,
+)
+from portico.client.render import UnsendableError
+from portico.contract import ABSENT, Contract, Operation
 from portico.problems import (
     CALL_NOT_DECLARED,
     CONTRACT_VIOLATION,
     DEADLINE_EXCEEDED,
+    HEADERS_TOO_LARGE,
     INVALID_CONTENT,
     INVALID_PARAMETER,
     MALFORMED_REQUEST,
+    METHOD_NOT_ALLOWED,
     MISSING_CONTENT,
+    NOT_ACCEPTABLE,
+    NOT_FOUND,
+    UNSUPPORTED_MEDIA_TYPE,
+    URI_TOO_LONG,
     Problem,
+    passed_on,
 )
 from portico.server.call import Call, Caller, Reply
 
+JSON = "application/json"  # what tiers speak to one another
 # An inner call leaves its caller a tenth of the time to answer with what it learnt.
 INNER_SHARE = 0.9
+# Answers to a request that the calling API made wrongly.
 _CALLER_FAULTS = frozenset(
-    kind.slug for kind in (INVALID_CONTENT, INVALID_PARAMETER, MALFORMED_REQUEST, MISSING_CONTENT)
+    kind.slug
+    for kind in (
+        HEADERS_TOO_LARGE,
+        INVALID_CONTENT,
+        INVALID_PARAMETER,
+        MALFORMED_REQUEST,
+        METHOD_NOT_ALLOWED,
+        MISSING_CONTENT,
+        NOT_ACCEPTABLE,
+        UNSUPPORTED_MEDIA_TYPE,
+        URI_TOO_LONG,
+    )
 )
 
 
@@ -34,15 +61,16 @@ class Transport(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """An operation that may be called, and how it is reached."""
 
     api: str
     operation: Operation
     transport: Transport
-    places: Mapping[str, str]
+    arguments: Mapping[str, Argument]
     scopes: frozenset[str]
+    key_name: str  # of the Idempotency-Key parameter, as the contract writes it
 
 
 class TierClient:
@@ -67,13 +95,10 @@ class TierClient:
         if target is None:
             raise self._undeclared(api, operation_id)
         if call.deadline.expired():
-            raise Problem(DEADLINE_EXCEEDED)
-        document = _arrange(target, arguments, body)
-        key = ""
-        if target.operation.idempotency:
-            key = call.derive_key(api, operation_id, step)
-            if key:
-                document["header"].setdefault("Idempotency-Key", key)
+            raise Problem(DEADLINE_EXCEEDED, extensions={"api": api})
+        document = self._document(target, arguments, body)
+        key = self._key(target, call, document["header"], step)
+        self._check(target, document)
         inner: Call[Any] = Call(
             operation_id=operation_id,
             caller=Caller(subject=call.caller.subject, client_id=self.name, scopes=target.scopes),
@@ -82,14 +107,67 @@ class TierClient:
             request_id=call.request_id,
             tiers=_NO_CALLS,
             resources=None,
-            idempotency_key=document["header"].get("Idempotency-Key", "") if key else "",
+            idempotency_key=key,
         )
         try:
-            return await target.transport.send(target.operation, inner, document)
+            reply = await target.transport.send(target.operation, inner, document)
         except Problem as problem:
             if problem.kind.slug in _CALLER_FAULTS:
-                raise self._misused(target, problem) from problem
-            raise
+                raise self._misused(target, problem.detail) from problem
+            given_on = passed_on(problem, api)
+            if given_on is problem:
+                raise
+            raise given_on from problem
+        reply.headers = _declared(target.operation, reply)
+        return reply
+
+    def _document(
+        self, target: Target, arguments: Mapping[str, object], body: object
+    ) -> dict[str, Any]:
+        """Return the arguments by their places, as a request would carry them."""
+        document: dict[str, Any] = {"path": {}, "query": {}, "header": {}, "cookie": {}}
+        for name, value in arguments.items():
+            argument = target.arguments.get(name)
+            if argument is None:
+                raise self._misused(target, f"there is no parameter {name!r}")
+            if value is None:
+                continue
+            if argument.prepare is not None:
+                value = self._prepared(target, name, argument.prepare, value)  # noqa: PLW2901
+                if value is ABSENT:
+                    continue
+            document[argument.place][name] = value
+        if body is not None:
+            document["body"] = body
+        return document
+
+    def _prepared(self, target: Target, name: str, prepare: Prepare, value: object) -> object:
+        try:
+            return prepare(value)
+        except UnsendableError as error:
+            raise self._misused(target, f"the parameter {name!r}: {error}") from error
+        except UnaddressableError as error:
+            # There can be no such resource, and no request could ask for it.
+            raise Problem(NOT_FOUND, f"no {name} is like this") from error
+
+    def _key(self, target: Target, call: Call[Any], fields: dict[str, Any], step: str) -> str:
+        """Return the callee's idempotency key: the handler's own choice, else a derived one."""
+        if not target.key_name:
+            return ""
+        derived = call.derive_key(target.api, target.operation.operation_id, step)
+        if derived:
+            fields.setdefault(target.key_name, derived)
+        return str(fields.get(target.key_name, ""))
+
+    def _check(self, target: Target, document: dict[str, Any]) -> None:
+        """Hold a call against the callee's contract before anything is sent."""
+        operation = target.operation
+        if "body" in document and operation.contents.find(JSON) is None and operation.reads_body:
+            raise self._misused(target, f"it does not read {JSON}")
+        try:
+            operation.check_document(document)
+        except Problem as problem:
+            raise self._misused(target, problem.detail) from problem
 
     def _undeclared(self, api: str, operation_id: str) -> Problem:
         return Problem(
@@ -97,14 +175,14 @@ class TierClient:
             f"{self.name} called {operation_id} of {api}, which its x-calls does not list",
         )
 
-    def _misused(self, target: Target, problem: Problem) -> Problem:
+    def _misused(self, target: Target, detail: str) -> Problem:
         """Return the problem of a call that broke the callee's contract: the caller's fault.
 
         The one who called this API is not told to correct a request it never made.
         """
         return Problem(
             CONTRACT_VIOLATION,
-            f"{self.name} broke the contract of {target.operation.operation_id}: {problem.detail}",
+            f"{self.name} broke the contract of {target.operation.operation_id}: {detail}",
             extensions={"api": target.api, "operation": target.operation.operation_id},
         )
 
@@ -123,25 +201,29 @@ def targets(
     for api, operation_ids in contract.calls.items():
         for operation_id in operation_ids:
             operation = contracts[api].operations[operation_id]
-            places = {parameter.name: parameter.where for parameter in operation.parameters}
             found[api, operation_id] = Target(
-                api, operation, transports[api], places, operation.security.scopes()
+                api=api,
+                operation=operation,
+                transport=transports[api],
+                arguments=compile_arguments(contracts[api], operation),
+                scopes=operation.security.scopes(),
+                key_name=idempotency_parameter(operation),
             )
     return found
 
 
-def _arrange(target: Target, arguments: Mapping[str, object], body: object) -> dict[str, Any]:
-    document: dict[str, Any] = {"path": {}, "query": {}, "header": {}, "cookie": {}}
-    for name, value in arguments.items():
-        if value is None:
-            continue
-        place = target.places.get(name)
-        if place is None:
-            raise Problem(
-                CONTRACT_VIOLATION,
-                f"{target.operation.operation_id} of {target.api} has no parameter {name!r}",
-            )
-        document[place][name] = value
-    if body is not None:
-        document["body"] = body
-    return document
+def idempotency_parameter(operation: Operation) -> str:
+    """Return the name of the Idempotency-Key parameter as the contract writes it, or empty."""
+    for parameter in operation.parameters:
+        if parameter.where == "header" and parameter.name.lower() == "idempotency-key":
+            return parameter.name
+    return ""
+
+
+def _declared(operation: Operation, reply: Reply) -> list[tuple[str, str]]:
+    """Return the header fields that the contract declares: others belong to the hop."""
+    answer = operation.find_answer(reply.status)
+    if answer is None or not answer.headers or not reply.headers:
+        return []
+    fields = [(name.lower(), value) for name, value in reply.headers]
+    return [field for field in fields if field[0] in answer.headers]

@@ -9,7 +9,7 @@ from typing import Any
 
 from portico.contract import errors
 from portico.contract.bodies import Decode, MalformedBody
-from portico.contract.media import MediaTable, acceptable, is_json
+from portico.contract.media import MediaTable, acceptable
 from portico.contract.parameters import ABSENT, Parameter, Reader
 from portico.contract.schemas import Validator
 from portico.contract.security import Requirement
@@ -289,18 +289,24 @@ def _undeclared(status: int, media_type: str) -> dict[str, object]:
 def _check_content(
     answer: Answer, status: int, media_type: str, body: Any
 ) -> list[dict[str, object]]:
-    if not media_type and (body is None or body is ABSENT):
-        return [{"detail": f"the contract declares content for status {status}, there is none"}]
-    declared = [name for name, _ in answer.media.declared]
     validator = answer.media.find(media_type)
     if validator is None:
-        # Declared without a schema, or not at all.
-        if any(acceptable(media_type, [name]) for name in declared):
-            return []
-        return [_undeclared(status, media_type)]
-    if body is ABSENT or not is_json(media_type) or validator.is_valid(body):
+        return _check_unvalidated(answer, status, media_type, body)
+    # Only JSON content has a validator.
+    if body is ABSENT or validator.is_valid(body):
         return []
     return errors.explain_value(validator, body)
+
+
+def _check_unvalidated(
+    answer: Answer, status: int, media_type: str, body: Any
+) -> list[dict[str, object]]:
+    """Check content that is declared without a schema, or not at all."""
+    if not media_type and (body is None or body is ABSENT):
+        return [{"detail": f"the contract declares content for status {status}, there is none"}]
+    if any(acceptable(media_type, [name]) for name in answer.media.names()):
+        return []
+    return [_undeclared(status, media_type)]
 
 
 def _check_headers(answer: Answer, headers: Sequence[tuple[str, str]]) -> list[dict[str, object]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from portico.contract import ABSENT, Contract, Operation
@@ -15,7 +15,7 @@ from portico.server.call import Call, Reply
 from portico.server.validation import Validation
 
 logger = logging.getLogger("portico.server")
-_OPAQUE = (bytes, bytearray, memoryview)
+_OPAQUE = (bytes, bytearray, memoryview, AsyncIterator)
 
 
 class ResponseCheck:
@@ -84,13 +84,16 @@ class Service:
         remaining = call.deadline.remaining()
         if remaining <= 0:
             raise Problem(DEADLINE_EXCEEDED)
+        timer = asyncio.timeout(remaining)
         try:
-            async with asyncio.timeout(remaining):
+            async with timer:
                 reply = await self._handlers[operation.operation_id](call, document)
         except TimeoutError:
-            if call.deadline.expired():
+            if timer.expired():
                 raise Problem(DEADLINE_EXCEEDED) from None
             raise
+        except ExceptionGroup as group:
+            raise _first_problem(group) from group
         self._finish(operation, reply)
         return reply
 
@@ -108,7 +111,8 @@ class Service:
             reply.headers = [self._located(name, value) for name, value in reply.headers]
         if not self.check.due():
             return
-        looked_into = is_json(reply.media_type) and not isinstance(body, _OPAQUE)
+        is_data = isinstance(body, dict | list) or not isinstance(body, _OPAQUE)
+        looked_into = is_data and is_json(reply.media_type)
         seen = body if looked_into or body is None else ABSENT
         wrong = operation.check_response(reply.status, reply.media_type, seen, reply.headers)
         if wrong:
@@ -122,3 +126,17 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<Service {self.contract.name} {len(self._handlers)} handlers>"
+
+
+def _first_problem(group: ExceptionGroup[Exception]) -> Exception:
+    """Return what a handler that made calls in parallel fails with: the first of their problems.
+
+    A group with any other error is returned as it is.
+    """
+    problems, others = group.split(Problem)
+    if problems is None or others is not None:
+        return group
+    first: Exception = problems
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first

@@ -55,6 +55,12 @@ def unknown_customer(customer_id: str) -> Problem:
     return conflict([Refusal(pointer="#/customerId", detail=detail)])
 
 
+def taken_reference(reference: str) -> Problem:
+    """Return the problem of an order whose reference the customer has used for another one."""
+    detail = f"the customer has another order with the reference {reference}"
+    return conflict([Refusal(pointer="#/poNumber", detail=detail)])
+
+
 def own_reference(*parts: str) -> str:
     """Return the reference of an order whose buyer gave none, the same for the same parts.
 

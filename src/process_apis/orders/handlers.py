@@ -26,7 +26,12 @@ async def create_order(
 
 async def get_order(call: Call[None], *, order_id: str) -> models.Order:
     """Return one order as the ERP has it now."""
-    return mapping.order(await tryton.get_sale(call, sale_id=order_id))
+    try:
+        return mapping.order(await tryton.get_sale(call, sale_id=order_id))
+    except Problem as problem:
+        if problem.status != NOT_FOUND.status:
+            raise
+        raise Problem(NOT_FOUND, f"there is no order {order_id}") from None
 
 
 async def list_orders(
@@ -60,6 +65,8 @@ async def _write_once(call: Call[None], body: models.OrderRequest, reference: st
         written = await _find_written(call, body, reference)
         if written is None:
             raise
+        if not domain.asks_for_same(written, body):
+            raise domain.taken_reference(reference) from None
         return written
 
 
@@ -78,7 +85,7 @@ async def _find_written(
     page = await tryton.list_sales(
         call, customer_id=body["customerId"], po_number=reference, limit=1
     )
-    return next((sale for sale in page["items"] if domain.asks_for_same(sale, body)), None)
+    return next(iter(page["items"]), None)
 
 
 async def _get_customer(call: Call[None], customer_id: str) -> tryton.Customer:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from system_apis.tryton.failures import BrokenError, OutOfTimeError, UnavailableError
+from system_apis.tryton.failures import (
+    BrokenError,
+    OutOfTimeError,
+    UnavailableError,
+    UnreachableError,
+)
 from system_apis.tryton.outage import Outage
 from system_apis.tryton.rest import Answer, Request, judge, map_exceptions, read_answer
 from system_apis.tryton.turns import Turns
@@ -108,9 +113,8 @@ class Tryton:
             with map_exceptions():
                 async with asyncio.timeout(remaining):
                     return await read_answer(await self._http.send(request, stream=True))
-        except UnavailableError as error:
-            if not error.in_doubt:
-                self._outage.failed()
+        except UnreachableError:
+            self._outage.failed()
             raise
 
     async def _find_company(self, exchange: Exchange) -> Company:

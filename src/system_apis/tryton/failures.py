@@ -47,6 +47,10 @@ class UnavailableError(TrytonError):
         self.retry_after = retry_after
 
 
+class UnreachableError(UnavailableError):
+    """No connection could be made, so nothing was sent."""
+
+
 class OutOfTimeError(TrytonError):
     """The deadline passed before Tryton answered. The request may have taken effect."""
 

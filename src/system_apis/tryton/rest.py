@@ -30,6 +30,7 @@ from system_apis.tryton.failures import (
     RefusedError,
     TrytonError,
     UnavailableError,
+    UnreachableError,
 )
 from system_apis.tryton.wire import decode, encode
 
@@ -145,8 +146,8 @@ def judge(request: Request, answer: Answer) -> object:
 # What httpx says, in the order it is looked up: the special before the general.
 _FAILURES: tuple[tuple[type[Exception], TrytonError], ...] = (
     (httpx.PoolTimeout, UnavailableError("every connection to tryton is in use", retry_after=1)),
-    (httpx.ConnectTimeout, UnavailableError("tryton does not answer")),
-    (httpx.ConnectError, UnavailableError("tryton does not answer")),
+    (httpx.ConnectTimeout, UnreachableError("tryton does not answer")),
+    (httpx.ConnectError, UnreachableError("tryton does not answer")),
     (TimeoutError, OutOfTimeError("tryton did not answer in time")),
     (httpx.TimeoutException, OutOfTimeError("tryton did not answer in time")),
     (httpx.NetworkError, UnavailableError("the connection to tryton broke", in_doubt=True)),
@@ -167,7 +168,5 @@ def map_exceptions() -> Iterator[None]:
 def _failure(error: Exception) -> TrytonError:
     known = next(failure for kind, failure in _FAILURES if isinstance(error, kind))
     if isinstance(known, UnavailableError):
-        return UnavailableError(
-            known.message, in_doubt=known.in_doubt, retry_after=known.retry_after
-        )
+        return type(known)(known.message, in_doubt=known.in_doubt, retry_after=known.retry_after)
     return type(known)(known.message)

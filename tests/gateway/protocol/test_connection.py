@@ -152,6 +152,20 @@ def test_an_upgrade_is_ignored_and_the_next_request_answered(served: Served) -> 
     assert [answer.body for answer in found] == [b"/a", b"/a", b"/a", b"/b"]
 
 
+def test_an_upgrade_with_a_body_is_refused_after_the_same_fields_without_one(
+    served: Served,
+) -> None:
+    body = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+    plain = request("POST", "/a", "Upgrade: h2c", body=body)
+
+    found = ask(
+        served.port, plain, request("POST", "/a", "Connection: upgrade", "Upgrade: h2c", body=body)
+    )
+
+    assert [answer.status for answer in found] == [200, 400]
+    assert [seen.raw_path for seen in served.app.seen] == [b"/a"]
+
+
 def test_an_unknown_method_is_not_implemented(served: Served) -> None:
     found = ask(served.port, request("BREW"))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 
 import pytest
 
@@ -239,6 +241,19 @@ async def test_a_response_closed_before_its_end_closes_its_connection() -> None:
         await until(billing, "0 of 100")
 
 
+async def test_a_response_that_was_forgotten_gives_its_place_back() -> None:
+    async def endless(wire: Wire) -> None:
+        await wire.request()
+        await wire.send(b"HTTP/1.1 200 OK\r\n\r\npart")
+        await wire.is_closed()
+
+    async with serving(endless) as double, upstream(double.url) as billing:
+        response = await billing.forward(request())
+        assert "1 of 100" in repr(billing)
+        del response
+        assert "0 of 100" in repr(billing)
+
+
 async def test_an_upstream_nobody_listens_at_is_unavailable_and_was_sent_nothing() -> None:
     async with upstream(f"http://127.0.0.1:{free_port()}") as billing:
         problem = await problem_of(billing, "POST")
@@ -250,17 +265,14 @@ async def test_an_upstream_nobody_listens_at_is_unavailable_and_was_sent_nothing
 
 
 async def test_a_connection_that_is_not_accepted_in_time_was_sent_nothing() -> None:
-    # A full backlog: the kernel lets further connections wait.
-    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0, backlog=1)
-    listener = server.sockets[0]
-    address = listener.getsockname()
-    asyncio.get_running_loop().remove_reader(listener.fileno())
-    fillers = []
-    for _ in range(4):
-        filler = asyncio.create_task(asyncio.open_connection(*address))
-        fillers.append(filler)
-        await asyncio.sleep(0.02)
-    try:
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = listener.getsockname()
+        # Nobody accepts, and once the backlog is full the kernel lets further connections wait.
+        for _ in range(4):
+            filler = sockets.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(address)
         url = f"http://{address[0]}:{address[1]}"
         async with upstream(url, connect_seconds=0.2) as billing:
             problem = await problem_of(billing, "POST")
@@ -269,12 +281,6 @@ async def test_a_connection_that_is_not_accepted_in_time_was_sent_nothing() -> N
             with pytest.raises(UpstreamProblem) as raised:
                 await billing.forward(request("POST", seconds=0.2))
             assert (raised.value.kind, raised.value.sent) == (DEADLINE_EXCEEDED, False)
-    finally:
-        for filler in fillers:
-            filler.cancel()
-            if filler.done() and not filler.cancelled():
-                filler.result()[1].close()
-        server.close()
 
 
 async def test_the_next_base_url_takes_over_and_the_dead_one_rests() -> None:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.tryton import Script, settings_for
+from support.tryton import Script, open_api, settings_for
 
-from portico.testing import APIUnderTest
-from system_apis.tryton import handlers
+from portico.deadline import Deadline
+from portico.trace import Trace
 from system_apis.tryton.app import Settings, resources
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from system_apis.tryton.connector import Tryton
-    from system_apis.tryton.sandbox.server import Endpoint, Sandbox
+    from portico.testing import APIUnderTest
+    from system_apis.tryton.connector import Exchange, Tryton
+    from system_apis.tryton.sandbox.server import Sandbox
 
 CONTRACT = Path(__file__).parents[3] / "specs" / "openapi" / "system" / "tryton.v1.yaml"
 KEY = "a-key-of-the-test-that-is-long-enough"
-
-
-@contextlib.asynccontextmanager
-async def open_api(endpoint: Endpoint) -> AsyncIterator[APIUnderTest]:
-    async with resources(settings_for(endpoint)) as tryton:
-        yield APIUnderTest(CONTRACT, handlers, resources=tryton)
 
 
 @pytest.fixture
@@ -65,3 +59,11 @@ async def scripted(script: Script) -> AsyncIterator[Tryton]:
     )
     async with resources(settings) as tryton:
         yield tryton
+
+
+@pytest.fixture
+async def erp(tryton: Sandbox, anyio_backend: str) -> AsyncIterator[Exchange]:
+    """The shared Tryton itself, for what a test does behind the back of the API."""
+    del anyio_backend
+    async with resources(settings_for(tryton.endpoint)) as client:
+        yield await client.enter(Deadline.after(60), Trace.start())

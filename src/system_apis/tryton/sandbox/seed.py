@@ -28,8 +28,9 @@ if __name__ != "__main__":
 from proteus import Model, Wizard
 from proteus import config as proteus_config
 
-# What the sandbox's service user may do: sell, and see stock and invoices. No administration.
-SERVICE_GROUPS = ("Sales", "Stock", "Accounting")
+# What Portico may do: sell, and see stock and invoices. Only administrators of sales may process a
+# sale that was interrupted between being confirmed and being processed.
+SERVICE_GROUPS = ("Sales", "Sales Administrator", "Stock", "Accounting")
 # Accounts of Tryton's universal chart: goods, merchandise, sales tax.
 REVENUE_ACCOUNT, EXPENSE_ACCOUNT, TAX_ACCOUNT = "4.1.1", "5.1.1", "6.3.6"
 FISCAL_YEARS = 3  # this year and two more, so that a data folder stays usable

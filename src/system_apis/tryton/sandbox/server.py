@@ -97,6 +97,11 @@ class Sandbox:
         return self._process.pid
 
     @property
+    def database(self) -> Path:
+        """Return the file of the database."""
+        return self._state / f"{DATABASE}.sqlite"
+
+    @property
     def log(self) -> Path:
         """Return the file that Tryton writes its warnings and errors to."""
         return self._state / "trytond.log"

@@ -1,0 +1,56 @@
+"""`make bench`: every measurement, a table with its targets, and bench/results.json."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results.json"
+MODULES = ("contract", "tier", "serving", "start")
+# What we hold ourselves to: CPU microseconds, or the unit of the value.
+TARGETS = {
+    "contract.request": 12.0,
+    "contract.response": 8.0,
+    "route.200": 1.5,
+    "route.2000": 1.5,
+    "gateway.in_process": 60.0,
+    "gateway.proxied": 110.0,
+    "tier.hop": 30.0,
+    "gateway.p99_ms": 5.0,
+    "load.1000_operations": 3.0,
+    "start.seconds": 2.0,
+    "start.mib": 150.0,
+}
+
+
+def main() -> int:
+    """Measure one module after the other, so that none disturbs another."""
+    results: dict[str, dict[str, float | str]] = {}
+    for name in sys.argv[1:] or MODULES:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        results.update(importlib.import_module(f"bench.{name}").measure())
+    if "bare_uvicorn" in results:
+        bare = float(results["bare_uvicorn"]["cpu_us"])
+        for row in results.values():
+            if "cpu_us" in row:
+                row.setdefault("share_of_bare_uvicorn", round(bare / float(row["cpu_us"]), 2))
+    _print(results)
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps({**known, **results}, indent=2) + "\n")
+    return 0
+
+
+def _print(results: dict[str, dict[str, float | str]]) -> None:
+    print(f"{'':24}{'measured':>14}{'target':>12}{'share of bare uvicorn':>24}")
+    for name, row in results.items():
+        value = f"{row['cpu_us']} µs" if "cpu_us" in row else f"{row['value']} {row['unit']}"
+        target = f"≤ {TARGETS[name]:g}" if name in TARGETS else ""
+        share = row.get("share_of_bare_uvicorn")
+        shown = f"{float(share):.0%}" if share else ""
+        print(f"{name:24}{value:>14}{target:>12}{shown:>24}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

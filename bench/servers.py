@@ -1,0 +1,171 @@
+"""The programs that are measured, each an ASGI application under the gateway's own server.
+
+`python -m bench.servers NAME PORT [UPSTREAM]` serves one of bare, in-process, proxied, upstream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import types
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from bench import order
+from gateway.access_log import AccessLog
+from gateway.app import build_router
+from gateway.control import control_app
+from gateway.endpoints import Backend, ServiceBackend, UpstreamBackend
+from gateway.identity.keys import KeyRing
+from gateway.identity.tokens import TokenIssuer
+from gateway.identity.verifier import TokenVerifier
+from gateway.pipeline import Pipeline
+from gateway.protocol.serve import ServeEvents, run, serve
+from gateway.upstream import Upstream, UpstreamOptions
+from portico.client.tiers import TierClient
+from portico.contract import Contract, load, load_foreign
+from portico.server.bind import bind
+from portico.server.call import Call
+from portico.server.service import ResponseCheck, Service
+from portico.server.validation import Validation
+
+ISSUER = "http://127.0.0.1:8080"
+AUDIENCE = "portico"
+HELLO = b"hello, world"
+
+
+async def bare(scope: Any, receive: Any, send: Any) -> None:
+    """Answer a fixed text, as the ceiling of what this server can do."""
+    del receive
+    if scope["type"] != "http":
+        return
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"12")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": HELLO})
+
+
+async def upstream(scope: Any, receive: Any, send: Any) -> None:
+    """Answer the order, as a local upstream that costs little."""
+    while (await receive()).get("more_body"):
+        pass
+    length = str(len(order.BODY)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    await send({"type": "http.response.start", "status": 201, "headers": headers})
+    await send({"type": "http.response.body", "body": order.BODY})
+    del scope
+
+
+async def create_order(
+    call: Call[None],
+    *,
+    customer_id: str,
+    body: dict[str, Any],
+    expand: list[str] | None = None,
+    limit: int = 20,
+    x_shop_id: str = "",
+) -> dict[str, Any]:
+    """Answer the order that was sent."""
+    del call, customer_id, expand, limit, x_shop_id
+    return body
+
+
+def _handlers() -> types.ModuleType:
+    module = types.ModuleType(create_order.__module__)
+    module.create_order = create_order  # type: ignore[attr-defined]  # a module made here
+    return module
+
+
+def order_contract(*, foreign: bool = False) -> Contract:
+    """Return the compiled contract of the measured order."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "process" / "bench.v1.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps(order.contract("/process/bench/v1")))
+        if foreign:
+            return load_foreign(path, name="bench", base_path="/process/bench/v1")
+        return load(path)
+
+
+def order_service() -> Service:
+    """Return the order API as it runs in a process."""
+    contract = order_contract()
+    return Service(contract, bind(contract, _handlers()), None, Validation())
+
+
+@contextlib.asynccontextmanager
+async def _gateway(holder: list[Any], name: str, upstream_url: str) -> AsyncIterator[None]:
+    keys = KeyRing(Path(os.environ["BENCH_KEYS"]))
+    backend: Backend
+    if name == "proxied":
+        contract = order_contract(foreign=True)
+        hop = Upstream(UpstreamOptions(name="bench", urls=(upstream_url,)))
+        backend = UpstreamBackend(
+            contract,
+            hop,
+            ResponseCheck(contract.name, Validation()),
+            timeout_seconds=30,
+            body_bytes=1024 * 1024,
+            checked_bytes=1024 * 1024,
+        )
+    else:
+        service = order_service()
+        client = TierClient(service.contract.name, {})
+        backend = ServiceBackend(service, client, timeout_seconds=30, body_bytes=1024 * 1024)
+    log = AccessLog()
+    log.start()
+    holder.append(
+        Pipeline(
+            build_router([backend]),
+            control_app([], ready=lambda: "", type_base="/portal/problems/"),
+            verifier=TokenVerifier(keys, issuer=ISSUER, audience=AUDIENCE),
+            cors=None,
+            access_log=log,
+            type_base="/portal/problems/",
+        )
+    )
+    yield
+    log.stop()
+
+
+def token(keys: Path) -> str:
+    """Return an access token that the measured gateways accept."""
+    issuer = TokenIssuer(KeyRing(keys), issuer=ISSUER, audience=AUDIENCE)
+    return issuer.mint("bench", "bench", AUDIENCE, ["bench:write"], 3600)
+
+
+def main(name: str, port: int, upstream_url: str) -> int:
+    """Serve one of the programs until a signal."""
+    if name in {"bare", "upstream"}:
+        app = bare if name == "bare" else upstream
+        config = uvicorn.Config(
+            app, port=port, http="httptools", loop="uvloop", log_level="warning", access_log=False
+        )
+        uvicorn.Server(config).run()
+        return 0
+    holder: list[Any] = []
+
+    async def app_of_gateway(scope: Any, receive: Any, send: Any) -> None:
+        await holder[0](scope, receive, send)
+
+    events = ServeEvents(ready=lambda: print("ready", file=sys.stderr, flush=True))
+    return run(
+        serve(
+            app_of_gateway,
+            host="127.0.0.1",
+            port=port,
+            lifespan=lambda: _gateway(holder, name, upstream_url),
+            events=events,
+        )
+    )
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(asyncio.CancelledError):
+        sys.exit(main(sys.argv[1], int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else ""))

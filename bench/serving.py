@@ -1,0 +1,139 @@
+"""Server CPU per request: on-CPU time of the whole process, divided by the requests answered."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench import order
+from bench.servers import token
+
+SECONDS = 3.0
+ROUNDS = 3
+CONNECTIONS = 32
+_READY_SECONDS = 30.0
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """Return gateway.in_process, gateway.proxied and gateway.p99_ms, with bare uvicorn beside."""
+    with tempfile.TemporaryDirectory() as folder:
+        keys = Path(folder) / "keys.json"
+        return _measure(keys, token(keys))
+
+
+def _measure(keys: Path, bearer: str) -> dict[str, dict[str, float]]:
+    posted = _post(bearer)
+    rounds: dict[str, list[dict[str, float]]] = {"bare": [], "in-process": [], "proxied": []}
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(_server("upstream", keys, core=1))
+        url = f"http://127.0.0.1:{upstream[1]}"
+        servers = {name: stack.enter_context(_server(name, keys, url)) for name in rounds}
+        for name, (_, port) in servers.items():  # warm
+            _load(port, _get() if name == "bare" else posted, 1.0)
+        for _ in range(ROUNDS):
+            for name, (pid, port) in servers.items():
+                rounds[name].append(_round(pid, port, _get() if name == "bare" else posted))
+    cpu = {name: statistics.median(one["cpu_us"] for one in all_) for name, all_ in rounds.items()}
+    p99 = statistics.median(one["p99_ms"] for one in rounds["in-process"])
+    results = {
+        f"gateway.{name.replace('-', '_')}": {
+            "cpu_us": round(cpu[name], 1),
+            "share_of_bare_uvicorn": round(cpu["bare"] / cpu[name], 3),
+        }
+        for name in ("in-process", "proxied")
+    }
+    results["gateway.p99_ms"] = {"value": round(p99, 2), "unit": "ms"}  # type: ignore[dict-item]
+    results["bare_uvicorn"] = {"cpu_us": round(cpu["bare"], 1), "share_of_bare_uvicorn": 1.0}
+    return results
+
+
+def _round(pid: int, port: int, request: bytes) -> dict[str, float]:
+    before = _on_cpu(pid)
+    result = _load(port, request, SECONDS)
+    spent = _on_cpu(pid) - before
+    if result["failures"]:
+        raise RuntimeError(f"{result['failures']} of {result['requests']} requests failed")
+    return {**result, "cpu_us": spent / 1000 / result["requests"]}
+
+
+def _on_cpu(pid: int) -> int:
+    """Return the nanoseconds all threads of a process have run."""
+    tasks = Path(f"/proc/{pid}/task")
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir())
+
+
+def _pinned(core: int) -> list[str]:
+    if shutil.which("taskset") is None or (os.cpu_count() or 1) < 2:
+        return []
+    return ["taskset", "-c", str(core)]
+
+
+def _load(port: int, request: bytes, seconds: float) -> dict[str, Any]:
+    words = [sys.executable, "-m", "bench.load", "127.0.0.1", str(port)]
+    done = subprocess.run(
+        [*_pinned(1), *words, str(CONNECTIONS), str(seconds)],
+        input=request,
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=seconds + 30,
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@contextlib.contextmanager
+def _server(name: str, keys: Path, upstream: str = "", core: int = 0) -> Iterator[tuple[int, int]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [sys.executable, "-m", "bench.servers", name, str(port), upstream]
+    with subprocess.Popen(
+        [*_pinned(core), *words],
+        env={**os.environ, "BENCH_KEYS": str(keys)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            _wait(process, port)
+            yield process.pid, port
+        finally:
+            process.terminate()
+            process.wait(timeout=15)
+
+
+def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+    give_up = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < give_up:
+        if process.poll() is not None:
+            raise RuntimeError(process.stderr.read().decode() if process.stderr else "it ended")
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"nothing answered on port {port}")
+
+
+def _get() -> bytes:
+    return b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+
+
+def _post(bearer: str) -> bytes:
+    fields = {
+        "host": "127.0.0.1",
+        "authorization": f"Bearer {bearer}",
+        "content-length": str(len(order.BODY)),
+        **order.HEADERS,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"POST /process/bench/v1{order.TARGET} HTTP/1.1\r\n{head}\r\n".encode() + order.BODY

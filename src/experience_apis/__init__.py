@@ -1,1 +1,0 @@
-"""The experience APIs: one package an API, named like its contract."""

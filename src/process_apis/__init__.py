@@ -1,1 +1,0 @@
-"""The process APIs: one package an API, named like its contract."""

@@ -1,1 +1,0 @@
-"""The system APIs: one package an API, named like its contract."""

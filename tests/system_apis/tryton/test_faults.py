@@ -1,0 +1,181 @@
+"""A Tryton that is killed, stopped or never there: clean problems in time, and recovery."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from portico.problems import BAD_UPSTREAM, DEADLINE_EXCEEDED, SYSTEM_UNAVAILABLE, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portico.testing import APIUnderTest
+    from system_apis.tryton.sandbox.server import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+
+
+def an_order(name: str) -> dict[str, Any]:
+    return {
+        "customerId": "C-1001",
+        "currency": "EUR",
+        "poNumber": name,
+        "lines": [
+            {
+                "sku": "GRINDER-M1",
+                "quantity": {"value": "1"},
+                "unitPrice": {"amount": "149.00", "currency": "EUR"},
+            }
+        ],
+    }
+
+
+def kill(sandbox: Sandbox) -> None:
+    """End Tryton as a crash would, and wait until it is gone."""
+    assert sandbox.pid is not None
+    os.kill(sandbox.pid, signal.SIGKILL)
+    while sandbox.pid is not None:
+        pass
+
+
+async def status_of(waiting: Any) -> int:
+    try:
+        return (await waiting).status  # type: ignore[no-any-return]  # a reply
+    except Problem as problem:
+        return problem.status
+
+
+async def problem_of(waiting: Any) -> Problem:
+    with pytest.raises(Problem) as caught:
+        await waiting
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "arguments", "body"),
+    [
+        ("listCustomers", {}, None),
+        ("getProduct", {"sku": "GRINDER-M1"}, None),
+        ("listStockLevels", {"skus": ["GRINDER-M1"]}, None),
+        ("createSale", KEY, an_order("PO-DOWN")),
+        ("confirmSale", {"saleId": "1"}, None),
+    ],
+)
+async def test_a_killed_tryton_is_a_clean_503_that_names_it(
+    fresh_api: APIUnderTest,
+    fresh_tryton: Sandbox,
+    operation_id: str,
+    arguments: dict[str, object],
+    body: object,
+) -> None:
+    await fresh_api.invoke("getProduct", {"sku": "GRINDER-M1"})
+    kill(fresh_tryton)
+    began = monotonic()
+
+    # Enough to pass from failing connections to failing at once.
+    for _ in range(5):
+        problem = await problem_of(fresh_api.invoke(operation_id, arguments, body=body))
+        assert problem.kind is SYSTEM_UNAVAILABLE
+        assert problem.extensions == {"system": "tryton"}
+        assert dict(problem.headers)["Retry-After"].isdigit()
+
+    assert monotonic() - began < 2.0
+
+
+async def test_recovery_needs_no_restart(fresh_api: APIUnderTest, fresh_tryton: Sandbox) -> None:
+    kill(fresh_tryton)
+    for _ in range(5):
+        await problem_of(fresh_api.invoke("getProduct", {"sku": "GRINDER-M1"}))
+    await fresh_tryton.stop()
+
+    await fresh_tryton.start()
+    await asyncio.sleep(1.0)
+
+    reply = await fresh_api.invoke("getProduct", {"sku": "GRINDER-M1"})
+    assert reply.status == 200
+
+
+async def test_a_tryton_that_ended_by_itself_is_started_again(
+    fresh_api: APIUnderTest, fresh_tryton: Sandbox
+) -> None:
+    first = fresh_tryton.pid
+    watch = asyncio.ensure_future(fresh_tryton.watch())
+    kill(fresh_tryton)
+
+    async with asyncio.timeout(20):
+        while await status_of(fresh_api.invoke("getProduct", {"sku": "GRINDER-M1"})) == 503:
+            await asyncio.sleep(0.1)
+    watch.cancel()
+
+    assert fresh_tryton.pid not in (first, None)
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "arguments", "body"),
+    [
+        ("listProducts", {}, None),
+        ("listStockLevels", {"skus": ["GRINDER-M1"]}, None),
+        ("createSale", KEY, an_order("PO-STOPPED")),
+    ],
+)
+async def test_a_tryton_that_hangs_is_left_at_the_deadline(
+    fresh_api: APIUnderTest,
+    fresh_tryton: Sandbox,
+    operation_id: str,
+    arguments: dict[str, object],
+    body: object,
+) -> None:
+    await fresh_api.invoke("getProduct", {"sku": "GRINDER-M1"})
+    assert fresh_tryton.pid is not None
+    os.kill(fresh_tryton.pid, signal.SIGSTOP)
+    began = monotonic()
+
+    problem = await problem_of(fresh_api.invoke(operation_id, arguments, body=body, seconds=0.7))
+
+    assert problem.kind is DEADLINE_EXCEEDED
+    assert monotonic() - began < 1.5
+    os.kill(fresh_tryton.pid, signal.SIGCONT)
+    reply = await fresh_api.invoke("getProduct", {"sku": "GRINDER-M1"}, seconds=20)
+    assert reply.status == 200
+
+
+async def test_a_create_cut_off_by_a_crash_makes_one_sale_in_the_end(
+    fresh_api: APIUnderTest, fresh_tryton: Sandbox, new_name: Callable[[], str]
+) -> None:
+    """Killed at a different moment each time: before, during and after Tryton's commit."""
+    for milliseconds in (30, 60, 90, 120, 160):
+        body = an_order(new_name())
+        creating = asyncio.ensure_future(fresh_api.invoke("createSale", KEY, body=body))
+        await asyncio.sleep(milliseconds / 1000)
+        kill(fresh_tryton)
+        (outcome,) = await asyncio.gather(creating, return_exceptions=True)
+        if isinstance(outcome, Problem):
+            assert outcome.kind in (SYSTEM_UNAVAILABLE, BAD_UPSTREAM)
+            assert outcome.extensions == {"system": "tryton"}
+        await fresh_tryton.stop()
+        await fresh_tryton.start()
+
+        again = await fresh_api.invoke("createSale", KEY, body=body, seconds=20)
+
+        filters = {"poNumber": body["poNumber"]}
+        found: Any = (await fresh_api.invoke("listSales", filters)).body
+        assert [sale["id"] for sale in found["items"]] == [again.body["id"]]  # type: ignore[index]  # an order
+
+
+async def test_two_sandboxes_do_not_see_each_other(
+    tryton: Sandbox, fresh_tryton: Sandbox, fresh_api: APIUnderTest
+) -> None:
+    assert tryton.endpoint.base_url != fresh_tryton.endpoint.base_url
+
+    await fresh_api.invoke("createSale", KEY, body=an_order("PO-ALONE"), seconds=20)
+
+    found: Any = (await fresh_api.invoke("listSales", {})).body
+    assert [sale["poNumber"] for sale in found["items"]] == ["PO-ALONE"]
