@@ -1,8 +1,8 @@
 """The proxy hop: which transport carries it, and what the whole hop costs.
 
 `python -m bench.upstream` serves each candidate behind the same bare ASGI server, loads one after
-the other with wrk, and prints the CPU time of the server process per request. It needs two cores
-and wrk. Three rows are candidates of libraries behind their own httpx transport, three are thin
+the other with wrk, and prints the CPU time of the server process per request. It needs two cores,
+taskset and wrk. Three rows are candidates of libraries behind their own httpx transport, three are thin
 transports of our own over a library, `chosen` is gateway.upstream.transport, and `forward` is
 Upstream.forward with all its header policy. pyreqwest and httpx-aiohttp are measured if they are
 installed; the gateway does not need them.
@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import os
 import re
 import socket
 import statistics
@@ -310,7 +309,7 @@ def started(name: str, core: int, base: str = "") -> Iterator[tuple[int, int]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     words = [sys.executable, "-m", "bench.upstream", "--serve", name, str(port), base]
-    process = subprocess.Popen(words, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+    process = subprocess.Popen(["taskset", "-c", str(core), *words])
     try:
         for _ in range(200):
             with contextlib.suppress(OSError):
@@ -331,13 +330,12 @@ def on_cpu(pid: int) -> int:
 
 def loaded(pid: int, port: int, seconds: int) -> tuple[float, float]:
     """Return the microseconds of CPU per request, and the 99th percentile in milliseconds."""
-    words = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--latency"]
+    words = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--latency"]
     for name, value in CLIENT_HEADERS.items():
         words += ["-H", f"{name}: {value}"]
     before = on_cpu(pid)
     done = subprocess.run(
         [*words, f"http://127.0.0.1:{port}{TARGET.decode()}"],
-        preexec_fn=lambda: os.sched_setaffinity(0, {1}),
         capture_output=True,
         text=True,
         check=True,

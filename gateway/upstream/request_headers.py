@@ -146,7 +146,7 @@ class RequestHeaders:
         fields += self._write_origin(request)
         fields += self._constant.get(request.http_version) or self._constant["1.1"]
         for name, value in request.trace.headers():
-            fields.append((name.encode(), value.encode("latin-1")))  # noqa: PERF401  # it is faster
+            fields.append((name.encode(), value.encode("latin-1")))  # it is faster
         body = request.body
         if body or request.method in _METHODS_WITH_BODY:
             fields.append(_framing(request, body))

@@ -22,6 +22,7 @@ from gateway.upstream.wire import Incoming, Outgoing
 
 if TYPE_CHECKING:
     import ssl
+
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.http import RawResponseMessage
 

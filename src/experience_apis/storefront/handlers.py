@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experience_apis import paging
 from experience_apis.storefront import mapping, models
 from experience_apis.storefront.calls import catalog, inventory, orders
 from portico.problems import CONFLICT, TOO_MANY_REQUESTS, Problem
+from portico.server import paging
 from portico.server.call import Call, Reply
 
 

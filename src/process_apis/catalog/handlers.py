@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from portico.problems import NOT_FOUND, Problem
+from portico.server import paging
 from portico.server.call import Call, Reply
-from process_apis import paging
 from process_apis.catalog import domain, models
 from process_apis.catalog.calls import tryton
 

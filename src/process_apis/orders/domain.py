@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from portico.problems import CONFLICT, SYSTEM_UNAVAILABLE, Problem
+from portico.server.call import combine
 from process_apis.orders.calls.catalog import Product
 from process_apis.orders.calls.inventory import Availability
 from process_apis.orders.calls.tryton import Customer, Order
@@ -67,12 +67,7 @@ def own_reference(*parts: str) -> str:
     The parts are the caller, the customer and the key: callers choose their keys without knowing
     each other's.
     """
-    digest = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode()
-        digest.update(len(encoded).to_bytes(4, "big"))
-        digest.update(encoded)
-    return f"P-{digest.hexdigest()[:24].upper()}"
+    return f"P-{combine(*parts)[:24].upper()}"
 
 
 def quote(request: OrderRequest, customer: Customer, products: Mapping[str, Product]) -> Quote:

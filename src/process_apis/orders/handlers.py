@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from portico.problems import CONFLICT, NOT_FOUND, Problem
+from portico.server import paging
 from portico.server.call import Call, Reply
-from process_apis import paging
 from process_apis.orders import domain, mapping, models
 from process_apis.orders.calls import catalog, inventory, tryton
 

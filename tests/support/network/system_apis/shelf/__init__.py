@@ -1,0 +1,1 @@
+"""An API of the network that tests run."""
