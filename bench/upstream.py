@@ -2,10 +2,10 @@
 
 `python -m bench.upstream` serves each candidate behind the same bare ASGI server, loads one after
 the other with wrk, and prints the CPU time of the server process per request. It needs two cores,
-taskset and wrk. Three rows are candidates of libraries behind their own httpx transport, three are thin
-transports of our own over a library, `chosen` is gateway.upstream.transport, and `forward` is
-Upstream.forward with all its header policy. pyreqwest and httpx-aiohttp are measured if they are
-installed; the gateway does not need them.
+taskset and wrk. Three rows are libraries behind their own httpx transport, two are thin transports
+of our own over a library, `chosen` is gateway.upstream.transport (with the objects of httpx, and
+with those of gateway.upstream.wire), and `forward` is Upstream.forward with all its header policy.
+pyreqwest and httpx-aiohttp are measured if they are installed; the gateway does not need them.
 """
 
 from __future__ import annotations

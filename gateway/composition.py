@@ -119,7 +119,10 @@ async def open_tiers(
             handlers = bind_handlers(contract)
             settings = {**(injected or {}).get(name, {}), **api.settings}
             resources = await _open(stack, contract, settings, secrets)
-            services[name] = Service(contract, handlers, resources, api.validation)
+            strict = None
+            if api.validation.mode == "strict":
+                strict = StrictValidator(contract.document)
+            services[name] = Service(contract, handlers, resources, api.validation, strict)
         for name, service in services.items():
             transports[name] = LocalTransport(service, clients[name])
         for name in names:
@@ -175,18 +178,16 @@ def _remote(
 def _backends(
     config: Config, services: Mapping[str, Service], clients: Mapping[str, TierClient]
 ) -> dict[str, ServiceBackend]:
-    found = {}
-    for name, service in services.items():
-        api = config.apis.get(name, API())
-        strict = api.validation.mode == "strict"
-        found[name] = ServiceBackend(
+    return {
+        name: ServiceBackend(
             service,
             clients[name],
-            timeout_seconds=api.timeout_seconds or config.limits.request_seconds,
+            timeout_seconds=config.apis.get(name, API()).timeout_seconds
+            or config.limits.request_seconds,
             body_bytes=config.limits.body_bytes,
-            strict=StrictValidator(service.contract.document) if strict else None,
         )
-    return found
+        for name, service in services.items()
+    }
 
 
 def bind_handlers(contract: Contract) -> dict[str, Bound]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import orjson
 
 from gateway.exchange import Exchange, Field, Response
 from gateway.upstream import ForwardedResponse, ForwardRequest, Upstream
-from portico.client.tiers import TierClient
+from portico.client.tiers import TierClient, idempotency_parameter
 from portico.contract import ABSENT, Contract, Operation
 from portico.contract.media import is_json
 from portico.contract.strict import StrictValidator
@@ -47,11 +48,21 @@ class Backend(Protocol):
 class Endpoint:
     """One operation at its address, with everything the pipeline asks for each request."""
 
-    __slots__ = ("api", "backend", "notices", "operation", "security", "template")
+    __slots__ = (
+        "api",
+        "backend",
+        "notices",
+        "operation",
+        "security",
+        "template",
+        "without_body",
+    )
 
     def __init__(self, backend: Backend, operation: Operation) -> None:
         self.backend = backend
         self.operation = operation
+        # What a request is checked against whose body is passed on unread.
+        self.without_body = replace(operation, body_required=False)
         self.security = operation.security
         self.api = backend.contract.name
         self.template = backend.contract.base_path + operation.template
@@ -73,14 +84,17 @@ class ServiceBackend:
         *,
         timeout_seconds: float,
         body_bytes: int,
-        strict: StrictValidator | None = None,
     ) -> None:
         self.contract = service.contract
         self.timeout_seconds = timeout_seconds
         self.body_bytes = body_bytes
-        self.strict = strict
+        self.strict = service.strict
         self._service = service
         self._tiers = tiers
+        self._key_names = {
+            name: idempotency_parameter(operation)
+            for name, operation in service.contract.operations.items()
+        }
 
     def streams(self, operation: Operation, exchange: Exchange) -> bool:
         """Return False: handlers get checked data, never a stream."""
@@ -105,24 +119,28 @@ class ServiceBackend:
             request_id=exchange.request_id,
             tiers=self._tiers,
             resources=self._service.resources,
-            idempotency_key=_scoped_key(exchange, document) if operation.idempotency else "",
+            idempotency_key=self._scoped_key(exchange, operation, document),
         )
         return _from_reply(await self._service.invoke(operation, call, document))
 
+    def _scoped_key(
+        self, exchange: Exchange, operation: Operation, document: dict[str, Any]
+    ) -> str:
+        """Put a key that is its caller's own in the place of the one that was sent; return it.
 
-def _scoped_key(exchange: Exchange, document: dict[str, Any]) -> str:
-    """Put a key that is its caller's own in the place of the one that was sent, and return it.
-
-    Two clients that choose the same key must not see each other's work. Another tier sends a key
-    that was derived from such a one.
-    """
-    fields = document["header"]
-    key: str = fields.get("Idempotency-Key", "")
-    if not key or exchange.trusted:
-        return key
-    caller = exchange.caller or ANONYMOUS
-    fields["Idempotency-Key"] = scoped = combine(caller.client_id, caller.subject, key)
-    return scoped
+        Two clients that choose the same key must not see each other's work. Another tier sends a
+        key that was derived from such a one.
+        """
+        name = self._key_names[operation.operation_id]
+        if not name:
+            return ""
+        fields = document["header"]
+        key: str = fields.get(name, "")
+        if not key or exchange.trusted:
+            return key
+        caller = exchange.caller or ANONYMOUS
+        fields[name] = scoped = combine(caller.client_id, caller.subject, key)
+        return scoped
 
 
 def _from_reply(reply: Reply) -> Response:
@@ -132,8 +150,11 @@ def _from_reply(reply: Reply) -> Response:
     body = reply.body
     if body is None:
         return Response(reply.status, b"", "", headers)
+    if isinstance(body, str) and not is_json(reply.media_type):
+        body = body.encode()
     if not isinstance(body, dict | list) and isinstance(body, bytes | AsyncIterator):
-        return Response(reply.status, body, reply.media_type, headers)
+        aclose = getattr(body, "aclose", None)
+        return Response(reply.status, body, reply.media_type, headers, aclose)
     return Response(reply.status, orjson.dumps(body), reply.media_type, headers)
 
 
@@ -162,9 +183,12 @@ class UpstreamBackend:
 
     def streams(self, operation: Operation, exchange: Exchange) -> bool:
         """Tell whether the contract says nothing about the inside of this body."""
+        if not exchange.has_body():
+            return False
         if not operation.contents:
             return True
-        return operation.find_content(exchange.headers).opaque
+        # openapi-core reads every body itself.
+        return self.strict is None and operation.find_content(exchange.headers).opaque
 
     async def answer(
         self,
@@ -195,48 +219,81 @@ class UpstreamBackend:
                 http_version=exchange.scope.get("http_version", "1.1"),
             )
         )
-        if self._check.due():
-            await self._look_at(operation, response)
+        # The answer to HEAD has no content, and 304 is between caches and not in contracts.
+        if exchange.method != "HEAD" and response.status != 304 and self._check.due():
+            await self._look_at(exchange, operation, response)
         return Response(
             response.status, response.body, "", response.headers, aclose=response.aclose
         )
 
-    async def _look_at(self, operation: Operation, response: ForwardedResponse) -> None:
-        """Check the answer; a large stream is passed on with its inside unchecked."""
-        fields = {name: value.decode("latin-1") for name, value in response.headers}
-        media_type = fields.get(b"content-type", "")
-        seen: object = ABSENT
-        if is_json(media_type) and b"content-encoding" not in fields:
-            raw = await _collect(response, self._checked_bytes)
-            seen = ABSENT if raw is None else self._parse(raw, response.status)
-        elif response.body == b"":
-            seen = None
-        headers = [(name.decode("latin-1"), value) for name, value in fields.items()]
-        wrong = operation.check_response(response.status, media_type, seen, headers)
-        if wrong:
-            try:
-                self._check.report(operation, response.status, wrong)
-            except Problem:
-                await response.aclose()
-                raise self._broken(len(wrong), response.status) from None
-
-    def _parse(self, raw: bytes, status: int) -> object:
-        if not raw:
-            return None
+    async def _look_at(
+        self, exchange: Exchange, operation: Operation, response: ForwardedResponse
+    ) -> None:
+        """Check the answer; one that is not passed on is closed."""
         try:
-            data: object = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            if self._check.enforces:
-                raise self._broken(1, status) from None
-            return ABSENT
-        return data
+            wrong = await self._wrong(exchange, operation, response)
+        except BaseException:
+            await response.aclose()
+            raise
+        if not wrong:
+            return
+        try:
+            self._check.report(operation, response.status, wrong)
+        except Problem:
+            await response.aclose()
+            raise Problem(
+                BAD_UPSTREAM,
+                f"the upstream answered {response.status}, and not as its contract says",
+                extensions={"api": self.contract.name},
+            ) from None
 
-    def _broken(self, count: int, status: int) -> Problem:
-        return Problem(
-            BAD_UPSTREAM,
-            f"the upstream answered {status} with {count} violations of its contract",
-            extensions={"api": self.contract.name},
+    async def _wrong(
+        self, exchange: Exchange, operation: Operation, response: ForwardedResponse
+    ) -> list[dict[str, object]]:
+        """Return what is wrong; the inside of a large stream is not looked at."""
+        media_type, coding = _content_fields(response)
+        seen: object = ABSENT
+        raw: bytes | None = b"" if response.body == b"" else None
+        if is_json(media_type):
+            raw = await _collect(response, self._checked_bytes)
+            if raw and coding:
+                # It was asked to send its JSON as it is.
+                return [{"detail": f"the content coding {coding!r} hides the body"}]
+        if raw == b"":
+            seen = None
+        elif raw is not None:
+            try:
+                seen = orjson.loads(raw)
+            except orjson.JSONDecodeError:
+                return [{"detail": "the body is not JSON"}]
+        wrong = operation.check_response(
+            response.status, media_type, seen, _declared_fields(operation, response)
         )
+        if self.strict is not None and raw is not None and not wrong:
+            path = exchange.raw_path[len(self._base_path) :].decode("latin-1")
+            wrong = self.strict.check_response(
+                operation.method, path, response.status, media_type, raw
+            )
+        return wrong
+
+
+def _content_fields(response: ForwardedResponse) -> tuple[str, str]:
+    """Return media type and content coding; the lines of one name are joined."""
+    media_type = coding = ""
+    for name, value in response.headers:
+        if name == b"content-type":
+            media_type += (", " if media_type else "") + value.decode("latin-1")
+        elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+            coding += value.decode("latin-1")
+    return media_type, coding
+
+
+def _declared_fields(operation: Operation, response: ForwardedResponse) -> list[tuple[str, str]]:
+    """Return the header fields, all lines of them, where the contract declares any."""
+    answer = operation.find_answer(response.status)
+    if answer is None or not answer.headers:
+        return []
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
 
 
 async def _collect(response: ForwardedResponse, limit: int) -> bytes | None:

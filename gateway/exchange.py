@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from time import monotonic
 from typing import Any
 
@@ -21,6 +21,11 @@ Send = Callable[[Any], Awaitable[None]]
 _SINGLE = frozenset(
     {b"host", b"content-type", b"content-length", b"content-encoding", b"idempotency-key"}
 )
+
+
+_UPLOAD_CHECK_SECONDS = 0.1
+# Statuses whose responses end with their header section (RFC 9110, 6.4.1).
+_BARE = frozenset({204, 304})
 
 
 class ClientDisconnectedError(Exception):
@@ -51,6 +56,7 @@ class Exchange:
         "started",
         "trace",
         "trusted",
+        "uploading",
     )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -70,6 +76,7 @@ class Exchange:
         self.caller: Any = None
         self.endpoint: Any = None
         self.trusted = False  # whether another tier made the request
+        self.uploading = False  # whether the body is being passed on at this moment
 
     def read_headers(self) -> dict[bytes, bytes]:
         """Return the header fields by name, the lines of one name joined (RFC 9110, 5.3).
@@ -105,8 +112,18 @@ class Exchange:
     async def stream_body(self, limit: int) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; raises 413 once it is larger than `limit` bytes."""
         self.check_length(limit)
+        self.uploading = True
         async for chunk in self._rest(limit, 0):
             yield chunk
+        self.uploading = False
+
+    async def left(self) -> None:
+        """Return when the client has gone; what is left of a body that nobody reads is dropped."""
+        while self.uploading:
+            # The upload takes the messages, and fails by itself when the client goes.
+            await asyncio.sleep(_UPLOAD_CHECK_SECONDS)
+        while (await self.receive())["type"] == "http.request":
+            pass
 
     def check_length(self, limit: int) -> None:
         """Raise 413 where Content-Length alone says that the body is too large."""
@@ -156,26 +173,57 @@ class Response:
         self._is_sized = any(name == b"content-length" for name, _ in self.headers)
         self.aclose = aclose
 
-    async def send(self, send: Send, *, head: bool = False) -> None:
-        """Send the response; `head` leaves out the body but not its length."""
-        body = self.body
-        headers = self.headers
-        if self.media_type:
-            headers.append((b"content-type", self.media_type.encode("latin-1")))
-        if isinstance(body, bytes) and self.status not in {204, 304} and not self._is_sized:
-            headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        if isinstance(body, bytes):
-            await send({"type": "http.response.body", "body": b"" if head else body})
-            return
-        await self._stream(body, send, head=head)
+    async def send(
+        self, send: Send, *, head: bool = False, left: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Send the response; `head` leaves out the body but not its length.
 
-    async def _stream(self, body: AsyncIterator[bytes], send: Send, *, head: bool) -> None:
+        `left` returns when the client has gone: then a stream is given up.
+        """
+        body: bytes | AsyncIterator[bytes] = b"" if self.status in _BARE else self.body
+        self._describe(head=head)
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         try:
-            if not head:
-                async for chunk in body:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            if head or isinstance(body, bytes):
+                content = b"" if head else body
+                await send({"type": "http.response.body", "body": content})
+            else:
+                await _until(_stream(body, send), left)
         finally:
             if self.aclose is not None:
                 await asyncio.shield(self.aclose())
+
+    def _describe(self, *, head: bool) -> None:
+        """Complete the header section with what it says about the body."""
+        if self.media_type:
+            self.headers.append((b"content-type", self.media_type.encode("latin-1")))
+        if self.status in _BARE:
+            if self._is_sized:
+                # A length without a body would keep the server waiting for the rest.
+                self.headers = [field for field in self.headers if field[0] != b"content-length"]
+        elif isinstance(self.body, bytes) and not self._is_sized and (self.body or not head):
+            self.headers.append((b"content-length", b"%d" % len(self.body)))
+
+
+async def _stream(body: AsyncIterator[bytes], send: Send) -> None:
+    async for chunk in body:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _until(
+    work: Coroutine[Any, Any, None], ended: Callable[[], Awaitable[None]] | None
+) -> None:
+    """Run `work` to its end, or cancel it when `ended` returns before."""
+    if ended is None:
+        await work
+        return
+    working, ending = asyncio.ensure_future(work), asyncio.ensure_future(ended())
+    try:
+        await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ending.cancel()
+        working.cancel()
+        results = await asyncio.gather(working, ending, return_exceptions=True)
+    if isinstance(results[0], Exception):
+        raise results[0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
+from urllib.parse import unquote
 
 from gateway.access_log import AccessLog
 from gateway.cors import CORSPolicy
@@ -31,6 +33,10 @@ logger = logging.getLogger("portico.gateway")
 _KNOWN_METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"}
 )
+# What the log says of a request whose client left before it was read; nginx made it known.
+CLIENT_LEFT = 499
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_TIMEOUT_DIGITS = 9  # eleven days
 _AUTHORIZATION = b"authorization"
 _TIMEOUT = TIMEOUT_HEADER.encode()
 _SUBJECT = SUBJECT_HEADER.encode()
@@ -83,6 +89,7 @@ class Pipeline:
         try:
             return await self._handle(exchange, leaf, values)
         except ClientDisconnectedError:
+            self._note(exchange, CLIENT_LEFT)
             return None
         except Problem as problem:
             return self._refusal(exchange, problem)
@@ -104,8 +111,10 @@ class Pipeline:
         self._authenticate(exchange, endpoint)
         deadline = self._deadline(exchange, backend.timeout_seconds)
         operation.check_accept(headers)
-        body = await self._read(exchange, endpoint)
-        document = operation.check_request(values, exchange.query, headers, body)
+        streamed = backend.streams(operation, exchange)
+        body = None if streamed else await self._read(exchange, endpoint)
+        checked = endpoint.without_body if streamed else operation
+        document = checked.check_request(values, exchange.query, headers, body)
         if backend.strict is not None:
             path = exchange.raw_path.decode("latin-1")[len(backend.contract.base_path) :]
             backend.strict.check_request(
@@ -138,14 +147,14 @@ class Pipeline:
         exchange.trusted = True
         headers = exchange.headers
         request_id = headers.get(b"x-request-id", b"").decode("latin-1")
-        if request_id:
-            exchange.request_id = request_id[:64]
+        if _REQUEST_ID.match(request_id):
+            exchange.request_id = request_id
         exchange.trace = Trace.parse(
             [headers.get(b"traceparent", b"").decode("latin-1")],
             [headers.get(b"tracestate", b"").decode("latin-1")],
         )
         exchange.caller = Caller(
-            subject=headers.get(_SUBJECT, b"").decode("latin-1"),
+            subject=unquote(headers.get(_SUBJECT, b"").decode("latin-1")),
             client_id=caller.client_id,
             scopes=caller.scopes,
         )
@@ -153,32 +162,29 @@ class Pipeline:
     def _deadline(self, exchange: Exchange, seconds: float) -> Deadline:
         """Return when the answer has to be there; only another tier may shorten it."""
         if exchange.trace is None:
-            # A stranger's trace is not continued (Trace Context 7): it is noted in the log.
             exchange.trace = Trace.start()
-            exchange.parent = exchange.headers.get(b"traceparent", b"").decode("latin-1")[:55]
+        if not exchange.trusted:
+            # A stranger's trace is not continued (Trace Context 7): it is noted in the log.
+            stranger = Trace.parse([exchange.headers.get(b"traceparent", b"").decode("latin-1")])
+            exchange.parent = stranger.trace_id if stranger else ""
             return Deadline(exchange.started + seconds)
         text = exchange.headers.get(_TIMEOUT, b"")
-        if text.isdigit():
+        if text.isdigit() and len(text) <= _TIMEOUT_DIGITS:
             seconds = min(seconds, int(text) / 1000)
         return Deadline(exchange.started + seconds)
 
     async def _read(self, exchange: Exchange, endpoint: Endpoint) -> bytes | None:
-        """Return the body, or None where there is none or it is passed on as a stream."""
-        if not exchange.has_body():
+        """Return the body, or None where there is none or nobody wants it."""
+        if not exchange.has_body() or not endpoint.operation.contents:
             return None
-        backend, operation = endpoint.backend, endpoint.operation
-        if backend.streams(operation, exchange):
-            exchange.check_length(backend.body_bytes)
-            return None
-        if not operation.contents:
-            return None
-        operation.find_content(exchange.headers)
-        return await exchange.read_body(backend.body_bytes)
+        endpoint.operation.find_content(exchange.headers)
+        return await exchange.read_body(endpoint.backend.body_bytes)
 
     def _options(self, exchange: Exchange, leaf: Leaf[Endpoint]) -> Response:
         headers = [(b"allow", leaf.allow.encode())]
         if self._cors is not None:
-            headers += self._cors.preflight(exchange.headers, leaf.allow)
+            endpoints = [endpoint for endpoint, _ in leaf.methods.values()]
+            headers += self._cors.preflight(exchange.headers, leaf.allow, endpoints)
         return Response(204, headers=headers)
 
     def _refusal(self, exchange: Exchange, problem: Problem) -> Response:
@@ -199,12 +205,15 @@ class Pipeline:
         if endpoint is not None and endpoint.notices:
             headers.extend(endpoint.notices)
         if self._cors is not None:
-            headers.extend(self._cors.fields(exchange.headers))
+            response.headers = self._cors.applied(exchange.headers, headers)
         try:
-            await response.send(send, head=exchange.method == "HEAD")
+            await response.send(send, head=exchange.method == "HEAD", left=exchange.left)
         finally:
-            if self._access_log is not None:
-                self._access_log.write(exchange, response.status, monotonic() - exchange.started)
+            self._note(exchange, response.status)
+
+    def _note(self, exchange: Exchange, status: int) -> None:
+        if self._access_log is not None:
+            self._access_log.write(exchange, status, monotonic() - exchange.started)
 
 
 def _choose(method: str, leaf: Leaf[Endpoint]) -> Endpoint | None:

@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway.protocol.cycle import Cycle, Outlet, nothing
 from gateway.protocol.pace import Pace
 from gateway.protocol.refusal import Refusal
-from portico.problems import HEADERS_TOO_LARGE, REQUEST_TIMEOUT, UNAVAILABLE, URI_TOO_LONG, Problem
+from portico.problems import HEADERS_TOO_LARGE, REQUEST_TIMEOUT, URI_TOO_LONG, Problem
 
 if TYPE_CHECKING:
     import asyncio
@@ -93,7 +93,9 @@ class GuardedConnection(HttpToolsProtocol):
         if self.active is not None and self.latest is not None:
             self.latest.keep_alive = False
         elif self.phase == HEAD:
-            self._refuse(Problem(UNAVAILABLE, "the process is stopping"))
+            self._refuse(self.gate.unavailable("the process is stopping"))
+        elif self.phase == BODY:
+            self._linger()
         elif self.phase != LINGERING:
             self._close()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from portico.problems import INTERNAL_ERROR, UNAVAILABLE, Problem
+from portico.problems import INTERNAL_ERROR, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ class Cycle(RequestResponseCycle):
             await app(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
             # Only the end of the grace period cancels requests.
-            await self._fail(Problem(UNAVAILABLE, "the process stopped before the answer"))
+            await self._fail(self.gate.unavailable("the process stopped before the answer"))
             raise
         except Exception:  # the outermost guard: nothing may leave as text or as a traceback
             if not self.disconnected:  # else nobody is left to answer, and the failure follows
@@ -63,13 +63,8 @@ class Cycle(RequestResponseCycle):
 
     async def answer_busy(self, *_: object) -> None:
         """Answer, in the place of the application, that there are too many requests already."""
-        retry_after = str(self.gate.limits.retry_after_seconds)
-        headers = [("retry-after", retry_after)]
-        await self.send_problem(
-            Problem(
-                UNAVAILABLE, "the process answers as many requests as it takes", headers=headers
-            )
-        )
+        problem = self.gate.unavailable("the process answers as many requests as it takes")
+        await self.send_problem(problem)
 
     async def send_problem(self, problem: Problem) -> None:
         """Answer with a problem; the response must not have started."""

@@ -72,9 +72,11 @@ class Gate:
         if self._timer is None:
             self._start_clock()
         if len(self._admitted) >= self.limits.max_connections:
-            return self._over("the process has as many connections as it takes")
+            return self.unavailable("the process has as many connections as it takes")
         if self._peers[connection.peer] >= self.limits.max_connections_per_peer:
-            return self._over("there are as many connections from this address as it may have")
+            return self.unavailable(
+                "there are as many connections from this address as it may have"
+            )
         self._admitted.add(connection)
         if connection.peer not in self.limits.uncounted_peers:
             self._peers[connection.peer] += 1
@@ -97,6 +99,11 @@ class Gate:
         self._lingering.add(connection)
         return True
 
+    def unavailable(self, detail: str) -> Problem:
+        """Return a 503 that says when to come back."""
+        retry_after = str(self.limits.retry_after_seconds)
+        return Problem(UNAVAILABLE, detail, headers=[("retry-after", retry_after)])
+
     def advance(self, seconds: float) -> None:
         """Move the clock and sweep every connection."""
         self.now += seconds
@@ -108,10 +115,6 @@ class Gate:
             self._peers[peer] -= 1
         else:
             del self._peers[peer]  # addresses are the client's to choose; zeros must not pile up
-
-    def _over(self, detail: str) -> Problem:
-        retry_after = str(self.limits.retry_after_seconds)
-        return Problem(UNAVAILABLE, detail, headers=[("retry-after", retry_after)])
 
     def _start_clock(self) -> None:
         loop = asyncio.get_running_loop()

@@ -61,6 +61,7 @@ class ProblemWriter:
             (b"content-length", b"%d" % len(body)),
             (b"content-language", b"en"),
             (b"cache-control", b"no-store"),
+            (b"x-request-id", request_id.encode()),
         ]
         fields += [(name.lower().encode(), value.encode()) for name, value in problem.headers]
         return fields, body

@@ -88,6 +88,7 @@ _IDENTITY_PREFIXES = (
 )
 # With these methods a body is expected, so that its absence is worth saying.
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_MAX_LENGTH_DIGITS = 19  # the longest number of 64 bits
 
 
 class _Verdict(Enum):
@@ -146,7 +147,7 @@ class RequestHeaders:
         fields += self._write_origin(request)
         fields += self._constant.get(request.http_version) or self._constant["1.1"]
         for name, value in request.trace.headers():
-            fields.append((name.encode(), value.encode("latin-1")))  # it is faster
+            fields.append((name.encode(), value.encode("latin-1")))
         body = request.body
         if body or request.method in _METHODS_WITH_BODY:
             fields.append(_framing(request, body))
@@ -215,6 +216,6 @@ def _framing(request: ForwardRequest, body: bytes | AsyncIterator[bytes]) -> Fie
     declared = [value for name, value in request.headers if name == b"content-length"]
     if not declared:
         return (b"transfer-encoding", b"chunked")
-    if len(declared) > 1 or not declared[0].isdigit():
+    if len(declared) > 1 or not declared[0].isdigit() or len(declared[0]) > _MAX_LENGTH_DIGITS:
         raise Problem(MALFORMED_REQUEST, "Content-Length must be one decimal number")
     return (b"content-length", declared[0])

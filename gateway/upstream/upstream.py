@@ -99,7 +99,7 @@ class Upstream:
         try:
             fields, length = self._passed_on(request, target, response)
             if not isinstance(body, bytes):
-                if not length.isdigit() or int(length) > MAX_WHOLE_BYTES:
+                if not _is_small(length):
                     parts = _Parts(aiter(body), self.options.name)
                     return ForwardedResponse(response.status_code, fields, parts, body.aclose)
                 body = b"".join([part async for part in body])
@@ -208,6 +208,11 @@ class _Parts:
             return await anext(self._parts)
         except httpx.TransportError as exc:
             raise as_problem(exc, name=self._name, retry_after=1) from exc
+
+
+def _is_small(length: bytes) -> bool:
+    # The number of digits first: Python refuses to read very long numbers.
+    return length.isdigit() and len(length) < 10 and int(length) <= MAX_WHOLE_BYTES
 
 
 def _pool(options: UpstreamOptions, targets: Iterable[Target]) -> PooledTransport:

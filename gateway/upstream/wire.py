@@ -34,7 +34,7 @@ class Outgoing(httpx.Request):
         self.extensions = extensions
 
     def __getattr__(self, name: str) -> Any:
-        if "headers" in self.__dict__:
+        if "headers" in self.__dict__ or "body" not in self.__dict__:
             raise AttributeError(name)
         stream = httpx.ByteStream(self.body) if isinstance(self.body, bytes) else self.body
         super().__init__(
@@ -71,7 +71,7 @@ class Incoming(httpx.Response):
         self.extensions = extensions  # type: ignore[assignment]  # shared until it is completed
 
     def __getattr__(self, name: str) -> Any:
-        if "headers" in self.__dict__:
+        if "headers" in self.__dict__ or "body" not in self.__dict__:
             raise AttributeError(name)
         stream = httpx.ByteStream(self.body) if isinstance(self.body, bytes) else self.body
         super().__init__(

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import orjson
 
+from portico.idempotency.problems import IDEMPOTENCY_PROBLEM_TYPES
+from portico.problem_type import ProblemType as ProblemType  # noqa: PLC0414 for whoever makes a Problem
+
 MEDIA_TYPE = "application/problem+json"
 _STANDARD = frozenset({"type", "title", "status", "detail", "instance"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemType:
-    """A kind of problem. Its `slug` ends the `type` URI, which resolves to a portal page."""
-
-    slug: str
-    status: int
-    title: str
-    meaning: str
-    remedy: str
 
 
 class Problem(Exception):
@@ -279,6 +270,7 @@ PROBLEM_TYPES = _types(
     SYSTEM_UNAVAILABLE,
     DEADLINE_EXCEEDED,
     LOOP_DETECTED,
+    *IDEMPOTENCY_PROBLEM_TYPES,
 )
 
 

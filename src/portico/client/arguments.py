@@ -18,6 +18,9 @@ from portico.contract.styles import Query, StyleError
 
 Prepare = Callable[[Any], Any]
 
+# Nearly all values; whatever else there is gets a second look.
+_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*\Z").match
+_PLAIN_FIELD = re.compile(r"[!-~](?:[ -~]*[!-~])?\Z").match
 # What no path segment can hold, because a server refuses or resolves it: nothing, dot segments,
 # controls and backslashes.
 _UNADDRESSABLE = re.compile(r"\Z|[^\x00-\x1f\x7f-\x9f\\]*[\x00-\x1f\x7f-\x9f\\]").match
@@ -80,6 +83,8 @@ def _prepare(contract: Contract, parameter: Parameter, reader: Reader) -> Prepar
         return _whole
     if kinds == {"string"} and style == ("path", "simple"):
         return _segment
+    if kinds == {"string"} and style == ("header", "simple"):
+        return _field
     if style == ("query", "form"):
         if len(kinds) == 1 and kinds <= _TEXTS:
             return None
@@ -105,8 +110,14 @@ def _listed(value: Any) -> Any:
 
 
 def _segment(value: Any) -> Any:
-    if isinstance(value, str) and not value.isalnum():
+    if isinstance(value, str) and not _PLAIN_SEGMENT(value):
         _check_segment(value)
+    return value
+
+
+def _field(value: Any) -> Any:
+    if isinstance(value, str) and not _PLAIN_FIELD(value):
+        render.check_field(value)
     return value
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import orjson
 
+from portico.client import render
 from portico.client.http import MAX_REPLY_BYTES
 from portico.client.tiers import TierClient
 from portico.contract import Operation
 from portico.contract.media import is_json
+from portico.contract.strict import StrictValidator
 from portico.problems import BAD_UPSTREAM, FORBIDDEN, INTERNAL_ERROR, Problem, problem_from
 from portico.server.call import Call, Reply
 from portico.server.service import Service
@@ -30,6 +32,8 @@ class LocalTransport:
         """Run the handler for a checked document and return its checked reply."""
         if not operation.security.allows(call.caller.scopes):
             raise Problem(FORBIDDEN)
+        if self._service.strict is not None:
+            self._check_strictly(self._service.strict, operation, document)
         call.resources = self._service.resources
         call.tiers = self._tiers
         try:
@@ -48,9 +52,26 @@ class LocalTransport:
         if reply.status >= 400:
             body = reply.body if isinstance(reply.body, dict) else {}
             raise problem_from(reply.status, body, reply.headers)
-        if isinstance(reply.body, bytes | AsyncIterator):
+        if reply.body is not None and not isinstance(reply.body, dict | list):
             await self._read(reply)
         return reply
+
+    def _check_strictly(
+        self, strict: StrictValidator, operation: Operation, document: dict[str, Any]
+    ) -> None:
+        """Have openapi-core check the request that would have been sent."""
+        fields = dict(render.headers(operation, document))
+        content = b""
+        if "body" in document:
+            content = orjson.dumps(document["body"])
+            fields["content-type"] = "application/json"
+        strict.check_request(
+            operation.method,
+            render.path(operation, document["path"]),
+            render.query(operation, document["query"]).removeprefix("?").encode(),
+            {name.lower().encode(): value.encode("latin-1") for name, value in fields.items()},
+            content,
+        )
 
     async def _read(self, reply: Reply) -> None:
         """Make of octets what a caller over HTTP would get: JSON is read, streams are gathered."""
@@ -59,6 +80,8 @@ class LocalTransport:
             reply.body = content = await self._gathered(content)
         if isinstance(content, bytes) and content and is_json(reply.media_type):
             reply.body = orjson.loads(content)
+        elif isinstance(content, str) and not is_json(reply.media_type):
+            reply.body = content.encode()
 
     async def _gathered(self, stream: AsyncIterator[bytes]) -> bytes:
         chunks = []

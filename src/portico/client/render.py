@@ -88,9 +88,14 @@ def header_value(parameter: Parameter, value: object) -> str:
         rendered = json.dumps(value)  # in ASCII: fields have no other encoding in common
     else:
         rendered = _delimited(value, ",", explode=parameter.explode, encode=_as_is)
-    if not _FIELD_VALUE.match(rendered) or rendered != rendered.strip(" \t"):
-        raise UnsendableError("a header field cannot hold this value")
+    check_field(rendered)
     return rendered
+
+
+def check_field(value: str) -> None:
+    """Raise UnsendableError for text that no header field can hold."""
+    if not _FIELD_VALUE.match(value) or value != value.strip(" \t"):
+        raise UnsendableError("a header field cannot hold this value")
 
 
 def cookie_value(parameter: Parameter, value: object) -> str:

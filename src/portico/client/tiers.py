@@ -71,6 +71,7 @@ class Target:
     arguments: Mapping[str, Argument]
     scopes: frozenset[str]
     key_name: str  # of the Idempotency-Key parameter, as the contract writes it
+    takes_json: bool  # or no body at all, which has no meaning then
 
 
 class TierClient:
@@ -113,12 +114,13 @@ class TierClient:
             reply = await target.transport.send(target.operation, inner, document)
         except Problem as problem:
             if problem.kind.slug in _CALLER_FAULTS:
-                raise self._misused(target, problem.detail) from problem
+                raise self._misused(target, str(problem)) from problem
             given_on = passed_on(problem, api)
             if given_on is problem:
                 raise
             raise given_on from problem
-        reply.headers = _declared(target.operation, reply)
+        if reply.headers:
+            reply.headers = _declared(target.operation, reply)
         return reply
 
     def _document(
@@ -161,13 +163,12 @@ class TierClient:
 
     def _check(self, target: Target, document: dict[str, Any]) -> None:
         """Hold a call against the callee's contract before anything is sent."""
-        operation = target.operation
-        if "body" in document and operation.contents.find(JSON) is None and operation.reads_body:
+        if "body" in document and not target.takes_json:
             raise self._misused(target, f"it does not read {JSON}")
         try:
-            operation.check_document(document)
+            target.operation.check_document(document)
         except Problem as problem:
-            raise self._misused(target, problem.detail) from problem
+            raise self._misused(target, str(problem)) from problem
 
     def _undeclared(self, api: str, operation_id: str) -> Problem:
         return Problem(
@@ -208,6 +209,7 @@ def targets(
                 arguments=compile_arguments(contracts[api], operation),
                 scopes=operation.security.scopes(),
                 key_name=idempotency_parameter(operation),
+                takes_json=not operation.reads_body or operation.contents.find(JSON) is not None,
             )
     return found
 
@@ -223,7 +225,7 @@ def idempotency_parameter(operation: Operation) -> str:
 def _declared(operation: Operation, reply: Reply) -> list[tuple[str, str]]:
     """Return the header fields that the contract declares: others belong to the hop."""
     answer = operation.find_answer(reply.status)
-    if answer is None or not answer.headers or not reply.headers:
+    if answer is None or not answer.headers:
         return []
     fields = [(name.lower(), value) for name, value in reply.headers]
     return [field for field in fields if field[0] in answer.headers]

@@ -7,8 +7,11 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from orjson import dumps
+
 from portico.contract import ABSENT, Contract, Operation
 from portico.contract.media import is_json
+from portico.contract.strict import StrictValidator
 from portico.problems import CONTRACT_VIOLATION, DEADLINE_EXCEEDED, Problem
 from portico.server.bind import Bound
 from portico.server.call import Call, Reply
@@ -68,9 +71,11 @@ class Service:
         handlers: Mapping[str, Bound],
         resources: Any,
         validation: Validation,
+        strict: StrictValidator | None = None,
     ) -> None:
         self.contract = contract
         self.resources = resources
+        self.strict = strict
         self.check = ResponseCheck(contract.name, validation)
         self._handlers = handlers
 
@@ -115,6 +120,11 @@ class Service:
         looked_into = is_data and is_json(reply.media_type)
         seen = body if looked_into or body is None else ABSENT
         wrong = operation.check_response(reply.status, reply.media_type, seen, reply.headers)
+        if self.strict is not None and not wrong and not isinstance(body, AsyncIterator):
+            content = body if isinstance(body, bytes) else b"" if body is None else dumps(body)
+            wrong = self.strict.check_response(
+                operation.method, operation.template, reply.status, reply.media_type, content
+            )
         if wrong:
             self.check.report(operation, reply.status, wrong)
 

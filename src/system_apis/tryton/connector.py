@@ -217,10 +217,10 @@ class Exchange:
         path = f"{model}/{number}"
         return await self._one(Request(method="PUT", path=path, fields=fields, body=values))
 
-    async def press(self, model: str, number: int, button: str) -> None:
-        """Press a button of a record, as its form in Tryton shows it."""
+    async def press(self, model: str, number: int, button: str, fields: Sequence[str]) -> Record:
+        """Press a button of a record, as its form in Tryton shows it, and return the record."""
         path = f"{model}/{number}/{button}"
-        await self._send(Request(method="POST", path=path, fields=["id"], body={}))
+        return await self._one(Request(method="POST", path=path, fields=fields, body={}))
 
     async def on_change(
         self, model: str, number: int, names: Sequence[str]

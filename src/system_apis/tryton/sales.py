@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("system_apis.tryton")
 
 LINE_MODEL = "sale.line"
+# What decides how a sale goes on.
+STEP_FIELDS = ("state", "reference", "party.id")
 # The sales of one name: one, and a few that raced or were cancelled.
 MAX_SALES_OF_A_NAME = 20
 # What is pressed next on the way to a binding sale, by state.
@@ -149,16 +151,16 @@ def is_same(sale: Record, body: NewOrder) -> bool:
 
 async def confirm(erp: Exchange, number: int) -> Record:
     """Make a sale binding and return it; one that is binding already is returned as it is."""
-    sale = await erp.read(SALE_MODEL, number, SALE_FIELDS)
+    sale = await erp.read(SALE_MODEL, number, STEP_FIELDS)
     await _refuse_preceded(erp, sale)
-    while button := _NEXT_BUTTON.get(sale.text("state")):
-        before = sale.text("state")
-        sale = await _advance(erp, sale, button)
-        if sale.text("state") == before:
+    state = sale.text("state")
+    while button := _NEXT_BUTTON.get(state):
+        before, state = state, await _advance(erp, number, state, button)
+        if state == before:
             raise BrokenError(f"tryton leaves the sale in the state {before}")
-    if sale.text("state") == "cancelled":
+    if state == "cancelled":
         raise Problem(CONFLICT, f"sale {number} is cancelled")
-    return await _processed(erp, sale)
+    return await _processed(erp, await erp.read(SALE_MODEL, number, SALE_FIELDS))
 
 
 async def _refuse_preceded(erp: Exchange, sale: Record) -> None:
@@ -171,22 +173,21 @@ async def _refuse_preceded(erp: Exchange, sale: Record) -> None:
         raise Problem(CONFLICT, f"sale {first.id} has the same customer and poNumber")
 
 
-async def _advance(erp: Exchange, sale: Record, button: str) -> Record:
-    """Press a button and return the sale as it is then.
+async def _advance(erp: Exchange, number: int, state: str, button: str) -> str:
+    """Press a button and return the state that the sale has then.
 
     A refusal does not matter if somebody else pressed at the same moment; a lock is tried again,
     once.
     """
     try:
-        await erp.press(SALE_MODEL, sale.id, button)
+        return (await erp.press(SALE_MODEL, number, button, ["state"])).text("state")
     except (LockedError, RefusedError) as error:
-        seen = await erp.read(SALE_MODEL, sale.id, SALE_FIELDS)
-        if seen.text("state") != sale.text("state"):
-            return seen
+        seen = await erp.read(SALE_MODEL, number, ["state"])
+        if seen.text("state") != state:
+            return seen.text("state")
         if isinstance(error, RefusedError):
             raise
-        await erp.press(SALE_MODEL, sale.id, button)
-    return await erp.read(SALE_MODEL, sale.id, SALE_FIELDS)
+    return (await erp.press(SALE_MODEL, number, button, ["state"])).text("state")
 
 
 async def _processed(erp: Exchange, sale: Record) -> Record:
@@ -201,7 +202,7 @@ async def _processed(erp: Exchange, sale: Record) -> Record:
     if any(record.has("sale_process_after") for record in settings):
         return sale
     try:
-        return await _advance(erp, sale, "process")
+        await _advance(erp, sale.id, "confirmed", "process")
     except RefusedError:
         logger.warning("tryton refuses to process a confirmed sale: id=%s", sale.id)
-        return sale
+    return await erp.read(SALE_MODEL, sale.id, SALE_FIELDS)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from gateway.protocol.limits import ProtocolLimits
@@ -34,8 +35,16 @@ async def lifespan(start_seconds: float, leave_seconds: float) -> AsyncIterator[
         await asyncio.sleep(start_seconds)
         yield
     finally:
-        await asyncio.sleep(leave_seconds)
+        await stubbornly(leave_seconds)
         say("left")
+
+
+async def stubbornly(seconds: float) -> None:
+    """Wait like clean-up that does not let itself be cancelled."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(ends - time.monotonic())
 
 
 def main() -> int:

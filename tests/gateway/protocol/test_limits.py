@@ -14,7 +14,7 @@ import pytest
 from gateway.protocol.gate import Gate
 from gateway.protocol.limits import ProtocolLimits
 from tests.gateway.protocol.memory import STILL, MemoryConnection
-from tests.gateway.protocol.wire import App, answers, request
+from tests.gateway.protocol.wire import App, answers, request, respond
 
 pytestmark = pytest.mark.anyio
 
@@ -22,19 +22,20 @@ CHUNK = 65_536
 
 
 class Idle:
-    """Takes requests and reads none of their bodies until it may."""
+    """Takes requests, but neither reads nor answers before it may."""
 
     def __init__(self) -> None:
         self.may_read = asyncio.Event()
         self.received = 0
         self.more = True
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 (ASGI)
+    async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
         await self.may_read.wait()
         while self.more:
             message = await receive()
             self.received += len(message.get("body", b""))
             self.more = message.get("more_body", False)
+        await respond(send, 200, b"")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,140 @@ async def test_reading_stops_while_a_pipelined_request_waits() -> None:
 
     assert not connection.transport.is_reading()
     await connection.lose()
+
+
+def statuses(connection: MemoryConnection) -> list[int]:
+    return [answer.status for answer in answers(connection.transport.written)]
+
+
+async def test_an_unfinished_target_above_the_limit_is_refused_at_once() -> None:
+    connection = MemoryConnection(App())
+    await connection.feed(b"GET /" + b"a" * 9_000)
+
+    assert statuses(connection) == [414]
+    await connection.lose()
+
+
+async def test_an_unfinished_head_above_the_limit_is_refused_at_once() -> None:
+    connection = MemoryConnection(App())
+    await connection.feed(b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000, b"a" * 20_000)
+
+    assert statuses(connection) == [431]
+    await connection.lose()
+
+
+async def test_a_head_that_its_last_chunk_makes_too_large_is_refused() -> None:
+    connection = MemoryConnection(app := App())
+    await connection.feed(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 20_000)
+    await connection.feed(b"a" * 20_000 + b"\r\n\r\n")
+
+    assert statuses(connection) == [431]
+    assert app.scopes == []
+    await connection.lose()
+
+
+async def test_a_body_before_a_head_does_not_count_against_it() -> None:
+    connection = MemoryConnection(App())
+    await connection.feed(request("POST", "/a", body=b"x" * 40_000) + b"GET / HTTP/1.1\r\n")
+    await connection.feed(b"Host: a\r\n\r\n")
+
+    assert statuses(connection) == [200, 200]
+    await connection.lose()
+
+
+async def test_a_broken_body_behind_another_request_is_refused_in_its_turn() -> None:
+    connection = MemoryConnection(app := Idle())
+    await connection.feed(request(), request("POST", "/b", "Transfer-Encoding: chunked"), b"zz\r\n")
+    assert not connection.transport.written
+    app.may_read.set()
+    await connection.settle()
+
+    assert statuses(connection) == [200, 400]
+    await connection.lose()
+
+
+async def test_a_head_is_not_timed_while_we_do_not_read() -> None:
+    connection = MemoryConnection(app := Idle())
+    await connection.feed(request(), request() + b"GET / HTTP/1.1\r\n")
+    for _ in range(10):
+        connection.gate.advance(9.0)
+    app.may_read.set()
+    await connection.settle()
+    connection.gate.advance(9.0)
+    await connection.feed(b"Host: a\r\n\r\n")
+
+    assert statuses(connection) == [200, 200, 200]
+    await connection.lose()
+
+
+async def test_a_head_is_timed_from_its_first_byte() -> None:
+    connection = MemoryConnection(App())
+    await connection.feed(request())
+    connection.gate.advance(60.0)
+    await connection.feed(b"GET / HTTP/1.1\r\n")
+    connection.gate.advance(9.0)
+    assert statuses(connection) == [200]
+    await connection.feed(b"Host: a\r\n")
+    connection.gate.advance(2.0)
+
+    assert statuses(connection) == [200, 408]
+    await connection.lose()
+
+
+async def test_a_connection_may_be_idle_longer_than_silent_at_first() -> None:
+    silent, used = MemoryConnection(App()), MemoryConnection(App())
+    await used.feed(request())
+    for connection in (silent, used):
+        connection.gate.advance(11.0)
+    assert (silent.transport.closed, used.transport.closed) == (True, False)
+
+    used.gate.advance(65.0)
+    assert used.transport.closed
+    for connection in (silent, used):
+        await connection.lose()
+
+
+@pytest.mark.parametrize(
+    "line", ["Connection: close", "Expect: 100-continue"], ids=["closing", "expecting"]
+)
+async def test_an_early_answer_lingers_where_the_connection_cannot_go_on(line: str) -> None:
+    connection = MemoryConnection(App())
+    await connection.feed(request("POST", "/early", line, "Content-Length: 1000"))
+
+    assert statuses(connection) == [413]
+    assert connection.transport.half_closed
+    assert not connection.transport.closed
+    await connection.lose()
+
+
+async def test_a_body_nobody_reads_is_skipped_up_to_a_limit() -> None:
+    connection = MemoryConnection(App())
+    await connection.feed(request("POST", "/early", "Content-Length: 10000000"))
+    skipped = 0
+    while not connection.transport.half_closed:
+        await connection.feed(bytes(CHUNK))
+        skipped += CHUNK
+
+    assert skipped == STILL.max_discarded_bytes + CHUNK
+    await connection.lose()
+
+
+async def test_stopping_does_not_cut_off_an_answer_whose_request_is_still_arriving() -> None:
+    connection = MemoryConnection(App())
+    await connection.feed(request("POST", "/early", "Content-Length: 1000"))
+    connection.protocol.shutdown()
+
+    assert connection.transport.half_closed
+    assert not connection.transport.closed
+    await connection.lose()
+
+
+async def test_an_application_learns_that_its_client_is_gone() -> None:
+    connection = MemoryConnection(app := App())
+    await connection.feed(request("POST", "/ok", "Content-Length: 1000"))
+    await connection.lose()
+
+    assert app.disconnects == 1
 
 
 async def test_bytes_after_a_refusal_are_dropped_and_then_not_read() -> None:
@@ -186,6 +321,16 @@ async def test_peers_are_counted_only_while_they_are_connected() -> None:
     third = MemoryConnection(App(), gate, peer="192.0.2.7")
     assert not third.transport.written
     for connection in (second, other, third):
+        await connection.lose()
+
+
+async def test_a_trusted_peer_has_no_cap_of_its_own() -> None:
+    limits = replace(STILL, max_connections_per_peer=1, uncounted_peers=frozenset({"192.0.2.7"}))
+    gate = Gate(limits, on_refusal=lambda _: None)
+    connections = [MemoryConnection(App(), gate, peer="192.0.2.7") for _ in range(3)]
+
+    assert [connection.transport.written for connection in connections] == [b"", b"", b""]
+    for connection in connections:
         await connection.lose()
 
 

@@ -134,3 +134,16 @@ async def test_ipv6_addresses_are_bound_too() -> None:
         pytest.skip("this machine has no IPv6")
     with bind("::1", 0) as sock:
         assert sock.family == socket.AF_INET6
+
+
+async def test_a_port_can_be_used_again_at_once() -> None:
+    """The side that closes first keeps the port in TIME_WAIT, and that is mostly the server."""
+    with bind("127.0.0.1", 0) as first:
+        first.listen()
+        address = first.getsockname()
+        with socket.create_connection(address) as client:
+            accepted, _ = first.accept()
+            accepted.close()
+            assert client.recv(1) == b""
+
+    bind(*address).close()

@@ -145,6 +145,7 @@ def test_a_request_longer_than_the_grace_period_gets_a_problem() -> None:
         code, out, err = served.end()
 
     assert answer.slug() == "unavailable"
+    assert answer.headers["retry-after"] == "1"
     assert (code, out.split()) == (1, ["draining", "left"])
     assert "Traceback" not in err
 

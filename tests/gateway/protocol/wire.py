@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gateway.protocol.cycle import REQUEST_ID
 from gateway.protocol.gate import Gate
 from gateway.protocol.limits import ProtocolLimits
 from gateway.protocol.listening import bind
@@ -66,6 +67,9 @@ class App:
         if path == "/early":
             await respond(send, 413, b"too large")
             return
+        if path == "/named":
+            scope[REQUEST_ID] = "0123abcd"
+            raise RuntimeError("after taking a request id")
         if path == "/raise":
             raise RuntimeError("a secret that must not leave")
         body = await self._body(receive)

@@ -98,6 +98,11 @@ class Double:
         self.connections += 1
         task = asyncio.create_task(self._run(script, reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            self._tasks.discard(task)  # a script that failed is kept for `stop`
 
     async def _run(
         self, script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -114,7 +119,7 @@ class Double:
             task.cancel()
         for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
-                raise outcome  # a script that failed is a test that failed
+                raise outcome
 
 
 @contextlib.asynccontextmanager

@@ -175,7 +175,7 @@ def test_identity_encoding_replaces_what_the_client_accepts() -> None:
     assert sent(b"accept-encoding", accepts, accept_encoding="identity") == [b"identity"]
 
 
-@pytest.mark.parametrize("lengths", [(b"1", b"2"), (b"x",), (b"-1",), (b"",)])
+@pytest.mark.parametrize("lengths", [(b"1", b"2"), (b"x",), (b"-1",), (b"",), (b"9" * 20,)])
 def test_a_length_that_is_no_number_is_refused(lengths: tuple[bytes, ...]) -> None:
     async def body() -> Any:
         yield b"x"

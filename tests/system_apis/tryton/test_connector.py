@@ -43,7 +43,7 @@ async def read(erp: Exchange) -> object:
 
 
 async def press(erp: Exchange) -> None:
-    await erp.press("sale.sale", 5, "quote")
+    await erp.press("sale.sale", 5, "quote", ["state"])
 
 
 async def test_a_request_carries_key_context_and_trace(script: Script, scripted: Tryton) -> None:

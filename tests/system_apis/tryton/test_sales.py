@@ -341,7 +341,7 @@ async def test_confirming_goes_on_from_a_quotation(
     api: APIUnderTest, erp: Exchange, new_name: NewName
 ) -> None:
     sale = await created(api, an_order(new_name()))
-    await erp.press("sale.sale", int(sale["id"]), "quote")
+    await erp.press("sale.sale", int(sale["id"]), "quote", ["state"])
     quoted: Any = (await api.invoke("getSale", {"saleId": sale["id"]})).body
     assert quoted["status"] == "open"
 
@@ -352,7 +352,7 @@ async def test_confirming_finishes_what_was_interrupted_before_processing(
     api: APIUnderTest, erp: Exchange, tryton: Sandbox, new_name: NewName
 ) -> None:
     sale = await created(api, an_order(new_name()))
-    await erp.press("sale.sale", int(sale["id"]), "quote")
+    await erp.press("sale.sale", int(sale["id"]), "quote", ["state"])
     # As after a crash between Tryton's two transactions: binding, but nothing came of it yet.
     change(
         tryton,
@@ -392,7 +392,7 @@ async def test_a_cancelled_sale_is_not_confirmed(
 ) -> None:
     body = an_order(new_name())
     sale = await created(api, body)
-    await erp.press("sale.sale", int(sale["id"]), "cancel")
+    await erp.press("sale.sale", int(sale["id"]), "cancel", ["state"])
 
     problem = await refused(confirm(api, sale["id"]))
 

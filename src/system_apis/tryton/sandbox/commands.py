@@ -45,7 +45,8 @@ async def run(
         start_new_session=True,
     )
     try:
-        with log.open("ab") as file:
+        # Unbuffered, so that a log that grows can be watched.
+        with log.open("ab", buffering=0) as file:
             await _copy(process, file.write, on_line)
         status = await process.wait()
     except BaseException:

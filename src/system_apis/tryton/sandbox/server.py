@@ -151,13 +151,15 @@ class Sandbox:
             logger.warning("tryton ended with status %s and is started again", process.returncode)
             pause = RESTART_PAUSES_SECONDS[min(failures, len(RESTART_PAUSES_SECONDS) - 1)]
             await asyncio.sleep(pause)
+            if self._process is not process:
+                return
             failures = 0 if await self._restarted() else failures + 1
 
     async def _restarted(self) -> bool:
         try:
             await self._launch(await prepare(self._data))
-        except SandboxError as error:
-            logger.warning("tryton cannot be started again: %s", error.message)
+        except (SandboxError, OSError) as error:
+            logger.warning("tryton cannot be started again: %s", error)
             return False
         return True
 
@@ -201,12 +203,13 @@ class Sandbox:
         url = f"http://127.0.0.1:{port}/{DATABASE}/rest/model/company.company"
         async with httpx.AsyncClient(trust_env=False, timeout=START_TIMEOUT_SECONDS) as http:
             while process.poll() is None:
-                if await _answers(http, url, headers):
+                status = await _status(http, url, headers)
+                if status == httpx.codes.OK:
                     return
-                if monotonic() > give_up_at:
+                if status or monotonic() > give_up_at:
                     await _end(process)
-                    message = f"tryton did not answer within {START_TIMEOUT_SECONDS:.0f} seconds"
-                    raise SandboxError(message, log=self.log)
+                    what = f"answers with status {status}" if status else "does not answer in time"
+                    raise SandboxError(f"tryton {what}", log=self.log)
                 await asyncio.sleep(POLL_SECONDS)
         raise self._failure(process, port)
 
@@ -265,12 +268,13 @@ def _refuse_taken(port: int) -> None:
             raise _PortTakenError(port) from error
 
 
-async def _answers(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> bool:
+async def _status(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> int:
+    """Return the status of an answer, zero while there is none."""
     try:
         response = await http.get(url, params={"f": "id"}, headers=headers)
     except httpx.HTTPError:
-        return False
-    return response.status_code == httpx.codes.OK
+        return 0
+    return response.status_code
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> None:

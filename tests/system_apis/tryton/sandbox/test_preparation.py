@@ -13,12 +13,16 @@ import sqlite3
 import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from system_apis.tryton.sandbox import commands, preparation
 from system_apis.tryton.sandbox.errors import SandboxError
 from system_apis.tryton.sandbox.preparation import Prepared, Secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -109,8 +113,7 @@ async def test_secrets_differ_between_data_folders(tmp_path: Path) -> None:
 async def test_an_interrupted_set_up_leaves_nothing_usable_and_is_redone(tmp_path: Path) -> None:
     prepared = install(tmp_path, "hangs")
     running = asyncio.ensure_future(preparation.prepare(tmp_path))
-    while "started" not in log_of(tmp_path):
-        await asyncio.sleep(0.01)
+    await until(lambda: "started" in log_of(tmp_path))
     children = processes_of(prepared)
     assert len(children) == 1
 
@@ -124,6 +127,12 @@ async def test_an_interrupted_set_up_leaves_nothing_usable_and_is_redone(tmp_pat
     await preparation.prepare(tmp_path)
     assert prepared.seeded.is_dir()
     assert not (prepared.seeded / "left-over").exists()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  files have no events
+            await asyncio.sleep(0.01)
 
 
 def log_of(data: Path) -> str:
@@ -158,7 +167,7 @@ async def test_a_failing_step_names_itself_and_the_log(tmp_path: Path) -> None:
 async def test_two_set_ups_of_one_folder_take_turns(tmp_path: Path) -> None:
     expected = install(tmp_path)
 
-    both = await asyncio.gather(preparation.prepare(tmp_path), preparation.prepare(tmp_path))
+    both = await asyncio.gather(*(preparation.prepare(tmp_path) for _ in range(2)))
 
     assert both == [expected, expected]
     assert log_of(tmp_path).count("INFO trytond.modules ir load") == 1
@@ -171,8 +180,7 @@ async def test_an_environment_without_its_mark_is_made_anew(tmp_path: Path) -> N
     (environment / "complete").unlink()
     (environment / "half-installed").touch()
     running = asyncio.ensure_future(preparation.prepare(tmp_path))
-    while (environment / "half-installed").exists():
-        await asyncio.sleep(0.01)
+    await until(lambda: not (environment / "half-installed").exists())
 
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -185,7 +193,9 @@ def test_the_lock_has_a_hash_for_every_package_and_no_address() -> None:
     pinned = re.findall(r"^([a-z0-9.-]+)==\S+", text, re.MULTILINE)
 
     assert "trytond" in pinned
-    assert len(pinned) == len(re.findall(r"^[a-z0-9.-]+==[^\n]*\\\n +--hash=sha256:", text, re.M))
+    assert len(pinned) == len(
+        re.findall(r"^[a-z0-9.-]+==[^\n]*\\\n +--hash=sha256:", text, re.MULTILINE)
+    )
     assert "://" not in text
     assert not re.search(r"^--", text, re.MULTILINE)
 
@@ -195,7 +205,9 @@ def test_nothing_of_ours_imports_tryton() -> None:
     importing = [
         path.name
         for path in package.rglob("*.py")
-        if re.search(r"^\s*(import|from) (trytond|proteus)\b", path.read_text("utf-8"), re.M)
+        if re.search(
+            r"^\s*(import|from) (trytond|proteus)\b", path.read_text("utf-8"), re.MULTILINE
+        )
     ]
 
     assert importing == ["seed.py"]

@@ -1,4 +1,4 @@
-"""The sandbox on its real parts: who may use a folder, what failing looks like, what stays behind."""
+"""The sandbox on its real parts: who may use it, what failing looks like, what stays behind."""
 
 from __future__ import annotations
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portico.server.call import Call, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 finished: list[str] = []
 """What ran to its end, for tests in the same process."""

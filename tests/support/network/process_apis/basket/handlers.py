@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portico.problems import Problem
-from portico.server.call import Call, Reply
+
+if TYPE_CHECKING:
+    from portico.server.call import Call, Reply
 
 
 async def relay(call: Call[None], *, body: Any, idempotency_key: str = "") -> dict[str, Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portico.problems import (
     CONFLICT,
@@ -17,6 +16,9 @@ from portico.problems import (
     ProblemType,
 )
 from portico.server.call import Call, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 FULL = ProblemType(
     slug="shelf-full", status=409, title="The shelf is full", meaning="No room.", remedy="Tidy up."
@@ -51,9 +53,32 @@ async def remove_thing(call: Call[None], *, thing_id: str) -> None:
     del call, thing_id
 
 
-async def echo(call: Call[None], *, body: Any = None, **arguments: Any) -> dict[str, Any]:
+async def echo(  # noqa: PLR0913  # every style of parameter has one
+    call: Call[None],
+    *,
+    name: str,
+    size: str,
+    body: Any = None,
+    count: Any = None,
+    ratio: Any = None,
+    whether: Any = None,
+    text: Any = None,
+    words: Any = None,
+    joined: Any = None,
+    numbers: Any = None,
+    spaced: Any = None,
+    deep: Any = None,
+    flat: Any = None,
+    filter: Any = None,  # noqa: A002  # the parameter has this name
+    x_tag: Any = None,
+    x_tags: Any = None,
+    x_filter: Any = None,
+    session: Any = None,
+) -> dict[str, Any]:
+    """Return everything that arrived."""
+    arrived = {key: value for key, value in locals().items() if key not in {"call", "body"}}
     return {
-        "arguments": arguments,
+        "arguments": {key: value for key, value in arrived.items() if value is not None},
         "body": body,
         "caller": {
             "subject": call.caller.subject,
@@ -68,9 +93,12 @@ async def echo(call: Call[None], *, body: Any = None, **arguments: Any) -> dict[
     }
 
 
-async def read_styles(call: Call[None], **arguments: Any) -> dict[str, Any]:
+async def read_styles(
+    call: Call[None], *, simple: Any, label: Any, matrix: Any, spread: Any, pairs: Any
+) -> dict[str, Any]:
     del call
-    return arguments
+    found = {"simple": simple, "label": label, "matrix": matrix}
+    return {**found, "spread": spread, "pairs": pairs}
 
 
 async def wait(call: Call[None], *, seconds: float) -> dict[str, str]:

@@ -1,0 +1,146 @@
+"""What makes two requests the same: SHA-256 over parts that each are preceded by their length.
+
+Not among the parts is what may differ between attempts of one request: Accept and its relatives,
+User-Agent, trace context, Date, and the access token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from binascii import b2a_base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from hashlib import sha256
+from urllib.parse import unquote_to_bytes
+
+from portico.idempotency.canonical_json import NotCanonicalError, canonicalize
+from portico.idempotency.multipart_parts import UnreadablePartsError, read_parts
+from portico.problems import MALFORMED_REQUEST, Problem
+
+_PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
+
+
+class BodyMode(Enum):
+    """How a body enters the fingerprint. The value names the algorithm in stored records."""
+
+    RAW = b"1"
+    CANONICAL_JSON = b"1j"
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestFacts:
+    """A request as it identifies itself; `body` is without content coding.
+
+    `if_match` and `api_version` are the values of those header fields, empty without one.
+    """
+
+    method: str
+    operation: str
+    template: str
+    raw_path: bytes
+    query: bytes = b""
+    content_type: str = ""
+    if_match: bytes = b""
+    api_version: bytes = b""
+    body: bytes = b""
+
+
+def fingerprint(facts: RequestFacts, mode: BodyMode = BodyMode.RAW) -> bytes:
+    """Return `version:digest` of a request, without spaces.
+
+    Raises Problem 400 for a JSON body that CANONICAL_JSON finds ambiguous.
+    """
+    media_type, essence = _media_type(facts.content_type)
+    parts = [
+        facts.method.encode(),
+        facts.operation.encode(),
+        facts.template.encode(),
+        facts.raw_path,
+        _canonical_query(facts.query) if facts.query else b"",
+        media_type,
+        facts.if_match,
+        facts.api_version,
+        _content(facts, essence, mode),
+    ]
+    digest = sha256(join(parts)).digest()
+    return mode.value + b":" + b2a_base64(digest, newline=False).rstrip(b"=")
+
+
+def same(stored: bytes, given: bytes) -> bool:
+    """Compare two fingerprints in constant time; those of different algorithms pass as the same.
+
+    An upgrade must not turn retries that are under way into mismatches.
+    """
+    if stored.partition(b":")[0] != given.partition(b":")[0]:
+        return True
+    return hmac.compare_digest(stored, given)
+
+
+def join(parts: Iterable[bytes]) -> bytes:
+    """Return the parts as one, each preceded by its length, so that none can run into the next."""
+    joined = []
+    for part in parts:
+        joined.append(len(part).to_bytes(8, "big"))
+        joined.append(part)
+    return b"".join(joined)
+
+
+def _content(facts: RequestFacts, essence: str, mode: BodyMode) -> bytes:
+    if not facts.body:
+        return b""
+    if essence.startswith("multipart/"):
+        return _multipart(facts)
+    if mode is BodyMode.CANONICAL_JSON and (
+        essence == "application/json" or essence.endswith("+json")
+    ):
+        try:
+            return canonicalize(facts.body)
+        except NotCanonicalError as error:
+            raise Problem(MALFORMED_REQUEST, f"the body is ambiguous: {error}") from None
+    return facts.body
+
+
+def _multipart(facts: RequestFacts) -> bytes:
+    try:
+        parts = read_parts(facts.body, facts.content_type)
+    except UnreadablePartsError:
+        return facts.body  # not ours to judge; another attempt with the same bytes is the same
+    return join(
+        value
+        for part in parts
+        for value in (part.name, part.filename, part.media_type, part.content)
+    )
+
+
+def _canonical_query(raw: bytes) -> bytes:
+    """Return the pairs of a query sorted by name; those of one name stay in their order."""
+    pairs = []
+    for pair in raw.split(b"&"):
+        if pair:
+            name, equals, value = pair.replace(b"+", b" ").partition(b"=")
+            pairs.append((unquote_to_bytes(name), equals + unquote_to_bytes(value)))
+    pairs.sort(key=lambda pair: pair[0])
+    return join(part for pair in pairs for part in pair)
+
+
+@lru_cache(maxsize=1024)
+def _media_type(content_type: str) -> tuple[bytes, str]:
+    """Return a media type with its parameters in order but without a boundary, and its essence."""
+    essence, semicolon, _ = content_type.partition(";")
+    essence = essence.strip().lower()
+    parameters = []
+    if semicolon:
+        for name, value in _PARAMETER.findall(content_type):
+            if name.lower() != "boundary":
+                parameters.append(f"{name.lower()}={_unquoted(name, value)}")
+    return ";".join([essence, *sorted(parameters)]).encode(), essence
+
+
+def _unquoted(name: str, value: str) -> str:
+    value = value.strip()
+    if value.startswith('"') and value.endswith('"') and len(value) > 1:
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    return value.lower() if name.lower() == "charset" else value

@@ -1,0 +1,95 @@
+"""Finds the primary of a service by asking the Sentinels, each time a connection is made."""
+
+from __future__ import annotations
+
+import asyncio
+
+import redis.exceptions as theirs
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from portico.redis.address import Address, Host
+from portico.redis.connect import ServerConnector, ask, tls_settings, to_host
+from portico.redis.errors import Reason, RedisUnavailable
+from portico.redis.options import RedisOptions
+
+# One Sentinel that does not answer must not use up the time for all.
+_SENTINEL_SECONDS = 0.5
+
+
+class SentinelConnector:
+    """Connects to whichever server is the primary now."""
+
+    def __init__(self, address: Address, options: RedisOptions) -> None:
+        self._wanted = address
+        self._options = options
+        self._primary: ServerConnector | None = None
+        self._sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py declares none
+            list(address.hosts), sentinel_kwargs=_sentinel_settings(address, options)
+        )
+
+    @property
+    def address(self) -> str:
+        """Return the service and the primary it had when we last asked."""
+        primary = self._primary.address if self._primary else "an unknown primary"
+        return f"{self._wanted.service} at {primary}"
+
+    async def connect(self) -> AbstractConnection:
+        """Return a connection to the server that both Sentinel and it itself call the primary."""
+        service = self._wanted.service
+        try:
+            host, port = await self._sentinel.discover_master(service)
+        except (theirs.RedisError, OSError) as error:
+            detail = f"no sentinel knows a primary of {service}"
+            raise RedisUnavailable(Reason.CONNECTION, detail, sent=False) from error
+        connector = self._connector((_text(host), int(port)))
+        connection = await connector.connect()
+        try:
+            await self._verify(connection, connector.address)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    def _connector(self, host: Host) -> ServerConnector:
+        connector = to_host(host, self._wanted, self._options)
+        # The one we have keeps its TLS context, whose making takes milliseconds.
+        if self._primary is None or self._primary.address != connector.address:
+            self._primary = connector
+        return self._primary
+
+    async def _verify(self, connection: AbstractConnection, address: str) -> None:
+        """Refuse a server that Sentinel has not demoted yet, or that it names too early."""
+        try:
+            async with asyncio.timeout(self._options.connect_seconds):
+                role = await ask(connection, "ROLE")
+        except theirs.ResponseError:
+            return  # ROLE is not permitted; a replica will show itself by READONLY
+        except (theirs.RedisError, OSError, TimeoutError) as error:
+            raise RedisUnavailable(Reason.CONNECTION, str(error), sent=False) from error
+        if isinstance(role, list) and role and role[0] != b"master":
+            detail = f"{address} is not the primary yet"
+            raise RedisUnavailable(Reason.READ_ONLY, detail, sent=False)
+
+    async def close(self) -> None:
+        await self._sentinel.aclose()
+
+
+def _sentinel_settings(address: Address, options: RedisOptions) -> dict[str, object]:
+    settings: dict[str, object] = {
+        "username": options.sentinel_username,
+        "password": options.sentinel_password,
+        "socket_timeout": _SENTINEL_SECONDS,
+        "socket_connect_timeout": _SENTINEL_SECONDS,
+        # Asking again is the lane's business; redis-py would ask a dead Sentinel ten times.
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if address.tls:
+        settings |= {"ssl": True, **tls_settings(options)}
+    return settings
+
+
+def _text(host: bytes | str) -> str:
+    return host.decode() if isinstance(host, bytes) else host
