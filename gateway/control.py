@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from portico.problems import (
     INTERNAL_ERROR,
+    MALFORMED_REQUEST,
     MEDIA_TYPE,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
@@ -28,7 +29,7 @@ def control_app(
 ) -> Starlette:
     """Return the application; `ready` names what keeps the process from taking requests."""
     problems = _Problems(type_base)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/livez", _live, methods=["GET"]),
             Route("/readyz", _ready(ready), methods=["GET"]),
@@ -36,6 +37,9 @@ def control_app(
         ],
         exception_handlers={HTTPException: problems.http, Exception: problems.unexpected},
     )
+    # A redirect would name whatever host the client wrote into its request.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _live(_: Request) -> Response:
@@ -59,9 +63,11 @@ class _Problems:
 
     def http(self, request: Request, error: Exception) -> Response:
         headers = dict(getattr(error, "headers", None) or {})
-        if getattr(error, "status_code", 404) == 405:
-            return self._render(request, Problem(METHOD_NOT_ALLOWED, headers=list(headers.items())))
-        return self._render(request, Problem(NOT_FOUND, "no operation has this path"))
+        status = getattr(error, "status_code", 404)
+        if status == 404:
+            return self._render(request, Problem(NOT_FOUND, "no operation has this path"))
+        kind = METHOD_NOT_ALLOWED if status == 405 else MALFORMED_REQUEST
+        return self._render(request, Problem(kind, headers=list(headers.items())))
 
     def unexpected(self, request: Request, error: Exception) -> Response:
         del error  # Starlette raises it again after this answer, for the log

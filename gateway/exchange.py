@@ -23,7 +23,6 @@ _SINGLE = frozenset(
 )
 
 
-_UPLOAD_CHECK_SECONDS = 0.1
 # Statuses whose responses end with their header section (RFC 9110, 6.4.1).
 _BARE = frozenset({204, 304})
 
@@ -56,7 +55,7 @@ class Exchange:
         "started",
         "trace",
         "trusted",
-        "uploading",
+        "uploaded",
     )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -76,7 +75,7 @@ class Exchange:
         self.caller: Any = None
         self.endpoint: Any = None
         self.trusted = False  # whether another tier made the request
-        self.uploading = False  # whether the body is being passed on at this moment
+        self.uploaded: asyncio.Event | None = None  # set when no more of the body is passed on
 
     def read_headers(self) -> dict[bytes, bytes]:
         """Return the header fields by name, the lines of one name joined (RFC 9110, 5.3).
@@ -112,16 +111,18 @@ class Exchange:
     async def stream_body(self, limit: int) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; raises 413 once it is larger than `limit` bytes."""
         self.check_length(limit)
-        self.uploading = True
-        async for chunk in self._rest(limit, 0):
-            yield chunk
-        self.uploading = False
+        self.uploaded = asyncio.Event()
+        try:
+            async for chunk in self._rest(limit, 0):
+                yield chunk
+        finally:
+            self.uploaded.set()
 
     async def left(self) -> None:
         """Return when the client has gone; what is left of a body that nobody reads is dropped."""
-        while self.uploading:
-            # The upload takes the messages, and fails by itself when the client goes.
-            await asyncio.sleep(_UPLOAD_CHECK_SECONDS)
+        if self.uploaded is not None:
+            # The upload takes the messages until then, and fails by itself when the client goes.
+            await self.uploaded.wait()
         while (await self.receive())["type"] == "http.request":
             pass
 

@@ -14,6 +14,7 @@ from gateway.cors import CORSPolicy
 from gateway.endpoints import Endpoint
 from gateway.exchange import ClientDisconnectedError, Exchange, Receive, Response, Scope, Send
 from gateway.identity.verifier import TokenVerifier
+from gateway.protocol.cycle import REQUEST_ID
 from gateway.protocol.target import check_target
 from portico.client.http import SUBJECT_HEADER, TIMEOUT_HEADER
 from portico.contract.route import Leaf, Router
@@ -75,12 +76,29 @@ class Pipeline:
             return
         found = self._router.match(exchange.raw_path.decode("latin-1"))
         if found is None:
-            scope["portico.request_id"] = exchange.request_id
-            await self._control(scope, receive, send)
+            await self._pass_on(exchange, send)
             return
         response = await self._guarded(exchange, *found)
         if response is not None:
             await self._send(exchange, response, send)
+
+    async def _pass_on(self, exchange: Exchange, send: Send) -> None:
+        """Let `control` answer what is no operation of a contract."""
+        status = 0
+
+        async def sending(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                fields = [field for field in message["headers"] if field[0] != b"x-request-id"]
+                message["headers"] = [*fields, (b"x-request-id", exchange.request_id.encode())]
+            await send(message)
+
+        exchange.scope[REQUEST_ID] = exchange.request_id
+        try:
+            await self._control(exchange.scope, exchange.receive, sending)
+        finally:
+            self._note(exchange, status or 500)
 
     async def _guarded(
         self, exchange: Exchange, leaf: Leaf[Endpoint], values: Sequence[str]

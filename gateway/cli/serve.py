@@ -71,10 +71,16 @@ class Server:
             host=listen.host,
             port=listen.port,
             limits=self.config.limits.protocol(),
-            writer=ProblemWriter(),
+            writer=self._writer(),
             lifespan=self.lifespan,
             events=ServeEvents(bound=self.bound, ready=self.ready, draining=self.draining),
         )
+
+    def _writer(self) -> ProblemWriter:
+        """Return what words refusals of the connection layer; a port of 0 is not known yet."""
+        port = self.config.listen.port
+        base = public_url(self.config, port) if port or self.config.public_url else ""
+        return ProblemWriter(type_base=f"{base}/portal/problems/")
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:

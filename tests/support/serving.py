@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import socket
 import sys
 import threading
@@ -67,6 +68,15 @@ def network_config(data: Path, **settings: Any) -> Config:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An answer to bytes."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 @dataclass(slots=True)
 class Served:
     """A gateway that answers at `url`."""
@@ -76,6 +86,15 @@ class Served:
     stop: Any = None
     client: httpx.Client = field(default_factory=httpx.Client)
     _issuer: TokenIssuer | None = None
+
+    def raw(self, data: bytes) -> Raw:
+        """Send bytes on a connection of their own and return the answer."""
+        port = int(self.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as sock:
+            sock.sendall(data)
+            response = http.client.HTTPResponse(sock, method=data.split(b" ", 1)[0].decode())
+            response.begin()
+            return Raw(response.status, dict(response.headers), response.read())
 
     def close(self) -> None:
         self.client.close()

@@ -116,7 +116,7 @@ class Claim:
         if not self.protected:
             return False
         try:
-            held = await self._run(MARK, b"Y" if self.begun else b"-", written)
+            held = await self._run(MARK, b"-", written)
         except RedisFailure:
             return False
         if not held:
@@ -148,8 +148,14 @@ class Claim:
         return completion
 
     async def release(self) -> Completion:
-        """Free the key: nothing was done, and the next attempt runs."""
-        completion = await self._settle(RELEASE, b"1" if self.reconciling else b"0")
+        """Free the key: nothing was done, or doing it again does no harm. The next attempt runs.
+
+        Raises ValueError when neither is so.
+        """
+        free = self.reconciling or self.policy.reexecutable
+        if self.begun and not free and self.policy.sending is not Sending.ASSUMED:
+            raise ValueError("the operation has begun to act and is not reexecutable")
+        completion = await self._settle(RELEASE, b"1" if free else b"0")
         if completion is Completion.STORED:
             self._store.counters.released += 1
         return completion
@@ -163,6 +169,10 @@ class Claim:
         if completion is Completion.STORED:
             self._store.counters.in_doubt += 1
         return completion
+
+    def renewal(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Return the keys and arguments that renew the lease."""
+        return self._keys, (*self._arguments, self.policy.lease_ms)
 
     def lose(self) -> None:
         """Note that the claim is somebody else's, and tell whoever runs the operation."""

@@ -77,16 +77,14 @@ class Keeper:
         claim.renewed_at = now
         claim.renew_at = now + lease / 3
         self._claims[claim.token] = claim
-        if self._task is None or lease < self._pause * _LOOKS_PER_LEASE or len(self._claims) == 1:
+        if self._task is None or lease < self._pause * _LOOKS_PER_LEASE:
             self._hurry(lease / _LOOKS_PER_LEASE)
 
     def forget(self, claim: Claim) -> None:
         """Let the lease of a claim be."""
         self._claims.pop(claim.token, None)
 
-    def save_later(
-        self, script: Script, keys: Sequence[bytes], arguments: Sequence[bytes]
-    ) -> None:
+    def save_later(self, script: Script, keys: Sequence[bytes], arguments: Sequence[bytes]) -> None:
         """Run a script as soon as the store is there again; what is too much is given up."""
         size = sum(map(len, arguments))
         full = len(self._unsaved) >= self._max_unsaved
@@ -119,9 +117,8 @@ class Keeper:
 
     async def _work(self) -> None:
         while True:
-            idle = not self._claims and not self._unsaved
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudge.wait(), None if idle else self._pause)
+                await asyncio.wait_for(self._nudge.wait(), self._pause)
             self._nudge.clear()
             self._pause = _LONGEST_PAUSE_SECONDS
             if self._unsaved and self._loop.time() >= self._retry_at:
@@ -172,7 +169,7 @@ class Keeper:
                 self._retry_at = self._loop.time() + self._retry_seconds
                 return
             except RedisFailure as failure:
-                logger.exception("a record cannot be saved: %s", failure)  # noqa: TRY401
+                logger.warning("a record cannot be saved: %s", failure)
                 held = 0
             self._unsaved.popleft()
             self._unsaved_bytes -= waiting.size

@@ -25,7 +25,9 @@ _STRING = re.compile(rb'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _BARE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z:/]+")
 # A structured-field Integer or Decimal, or a longer row of digits that looks like one.
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
-_WAIT = re.compile(rb'(?:^|[,;])[ \t]*wait[ \t]*=[ \t]*"?(\d{1,9})"?[ \t]*(?:$|[,;])', re.IGNORECASE)
+_WAIT = re.compile(
+    rb'(?:^|[,;])[ \t]*wait[ \t]*=[ \t]*"?(\d{1,9})"?[ \t]*(?:$|[,;])', re.IGNORECASE
+)
 _UNIX_TO_2100_MS = 4_102_444_800_000
 
 

@@ -1,9 +1,9 @@
-"""Which of a response is kept, and how it is given again."""
+"""Which parts of a response are kept, and how it is given again."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from portico.contract.media import acceptable
@@ -90,6 +90,8 @@ class Answer:
     status: int
     headers: list[Field] = field(default_factory=list)
     body: bytes | AsyncIterator[bytes] = b""
+    # Called when the response was sent, or its caller is gone.
+    aclose: Callable[[], Awaitable[None]] | None = None
     replayed: bool = False
 
     def header(self, name: bytes) -> bytes | None:

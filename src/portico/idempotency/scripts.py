@@ -17,8 +17,8 @@ before it and call
 
 `first` is the index in ARGV of the first of CLAIM_ARGUMENTS arguments (`Prepared.arguments`), and
 `now_us` is redis.call('TIME') in microseconds. Both keys have one hash tag. Looking writes nothing.
-`claim.proceeds` is true when an operation will run; else the key was answered: a replay, a mismatch,
-a running request. Committing writes what the claim decided and returns the reply that
+`claim.proceeds` is true when an operation will run; else the key has its answer: a replay, a
+mismatch, a running request. Committing writes what the claim decided and returns the reply that
 `IdempotencyStore.interpret` reads. A script that refuses for another reason does not commit.
 """
 
@@ -232,8 +232,8 @@ return 1
 """,
 )
 
-# ARGV[4] 1 when an attempt to reconcile found that nothing had happened. An owner that has begun to
-# act cannot release; one that has released can again. A free record keeps its token and epoch.
+# ARGV[4] 1 when nothing had happened, or it may happen again. Otherwise an owner that has begun to
+# act cannot release. One that has released can again: a free record keeps its token and epoch.
 RELEASE = Script(
     "idempotency-release",
     _OWNED

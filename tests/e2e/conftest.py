@@ -1,0 +1,100 @@
+"""The whole network as a user starts it: one process of `portico serve`, with a real Tryton."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from support.tryton import (  # noqa: F401  # fixtures, and the hook that allows for the set-up
+    DATA,
+    pytest_collection_modifyitems,
+    tryton_data,
+)
+
+READY_SECONDS = 60
+CLIENT = "everything"
+SCOPES = (
+    "[storefront:read, storefront:write, orders:read, orders:write, inventory:read, catalog:read, "
+    "tryton:read, tryton:write]"
+)
+CONFIG = f"""\
+listen: {{port: 0}}
+data: {DATA.parent}
+clients:
+  {CLIENT}: {{secret: 'generated:{CLIENT}', scopes: {SCOPES}}}
+  web-shop: {{secret: 'generated:web-shop', scopes: [storefront:read, storefront:write]}}
+apis:
+  system/tryton.v1: {{exposed: true}}
+"""
+
+
+@dataclass(slots=True)
+class Network:
+    """A running network: where it is, what it printed, and how to call it."""
+
+    process: subprocess.Popen[str]
+    url: str
+    printed: list[str]
+    http: httpx.Client = field(default_factory=httpx.Client)
+
+    def token(self, client: str = CLIENT) -> str:
+        """Return a new access token of a client."""
+        secret = (DATA.parent / "secrets" / client).read_text().strip()
+        answer = self.http.post(
+            f"{self.url}/oauth2/token",
+            auth=(client, secret),
+            data={"grant_type": "client_credentials"},
+        )
+        token: str = answer.json()["access_token"]
+        return token
+
+
+@contextlib.contextmanager
+def running(folder: Path, *words: str, config: str = CONFIG) -> Iterator[Network]:
+    """Run `portico serve` until the end of the block, in a folder with this configuration."""
+    (folder / "portico.yaml").write_text(config)
+    environment = {name: value for name, value in os.environ.items() if name != "PORT"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli", "serve", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    ) as process:
+        try:
+            printed = _until_ready(process)
+            line = next(line for line in printed if "Portico is ready at" in line)
+            url = line.split(" at ")[1].split(" ")[0].strip()
+            with httpx.Client(timeout=30.0) as http:
+                yield Network(process, url, printed, http)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.wait(timeout=30)
+
+
+def _until_ready(process: subprocess.Popen[str]) -> list[str]:
+    printed = []
+    for line in process.stdout or ():
+        printed.append(line)
+        if "Ctrl-C" in line or (line.startswith("Portico is ready at") and "portal:" in line):
+            return printed
+    raise RuntimeError(f"the network did not start: {''.join(printed)}")
+
+
+@pytest.fixture(scope="session")
+def network(tryton_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:  # noqa: F811  # a fixture
+    """Run the network once for all tests, on a fresh copy of the seeded ERP."""
+    shutil.rmtree(tryton_data / "live", ignore_errors=True)
+    with running(tmp_path_factory.mktemp("network"), "--announce") as found:
+        yield found

@@ -1,0 +1,42 @@
+"""schemathesis, which knows nothing of us, finds every contract kept by the running network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from e2e.conftest import Network
+
+ROOT = Path(__file__).parents[2] / "specs" / "openapi"
+APIS = sorted(
+    f"{path.parent.name}/{path.stem}"
+    for tier in ("system", "process", "experience")
+    for path in (ROOT / tier).glob("*.yaml")
+)
+EXAMPLES = "8"  # of each operation in the fuzzing phase; coverage comes on top
+SEED = "20261"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("api", APIS)
+def test_no_server_error_and_no_undocumented_response(
+    network: Network, api: str, tmp_path: Path
+) -> None:
+    program = str(Path(sys.executable).parent / "schemathesis")
+    done = subprocess.run(
+        [
+            *(program, "--no-color", "run", f"{network.url}/portal/apis/{api}/openapi.json"),
+            *("-H", f"Authorization: Bearer {network.token()}"),
+            *("--phases", "examples,coverage,fuzzing", "-n", EXAMPLES, "--seed", SEED),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No issues found" in done.stdout
