@@ -22,8 +22,8 @@ from portico.redis.client import RedisClient
 from portico.redis.embedded.server import EmbeddedRedis
 from portico.redis.script import Script
 
-COMMANDS = 20_000
-ROUNDS = 5
+COMMANDS = 10_000
+ROUNDS = 3
 CONCURRENT = 32
 
 # As many keys and arguments as an admission with two buckets and an idempotency record has; what

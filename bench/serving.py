@@ -33,17 +33,17 @@ def measure() -> dict[str, dict[str, float]]:
 
 
 def _measure(keys: Path, bearer: str) -> dict[str, dict[str, float]]:
-    posted = _post(bearer)
+    posted = post(bearer)
     rounds: dict[str, list[dict[str, float]]] = {"bare": [], "in-process": [], "proxied": []}
     with contextlib.ExitStack() as stack:
-        upstream = stack.enter_context(_server("upstream", keys, core=1))
+        upstream = stack.enter_context(server("upstream", keys, core=1))
         url = f"http://127.0.0.1:{upstream[1]}"
-        servers = {name: stack.enter_context(_server(name, keys, url)) for name in rounds}
+        servers = {name: stack.enter_context(server(name, keys, url)) for name in rounds}
         for name, (_, port) in servers.items():  # warm
-            _load(port, _get() if name == "bare" else posted, 1.0)
+            load(port, get() if name == "bare" else posted, 1.0)
         for _ in range(ROUNDS):
             for name, (pid, port) in servers.items():
-                rounds[name].append(_round(pid, port, _get() if name == "bare" else posted))
+                rounds[name].append(_round(pid, port, get() if name == "bare" else posted))
     cpu = {name: statistics.median(one["cpu_us"] for one in all_) for name, all_ in rounds.items()}
     p99 = statistics.median(one["p99_ms"] for one in rounds["in-process"])
     results = {
@@ -60,7 +60,7 @@ def _measure(keys: Path, bearer: str) -> dict[str, dict[str, float]]:
 
 def _round(pid: int, port: int, request: bytes) -> dict[str, float]:
     before = _on_cpu(pid)
-    result = _load(port, request, SECONDS)
+    result = load(port, request, SECONDS)
     spent = _on_cpu(pid) - before
     if result["failures"]:
         raise RuntimeError(f"{result['failures']} of {result['requests']} requests failed")
@@ -79,7 +79,8 @@ def _pinned(core: int) -> list[str]:
     return ["taskset", "-c", str(core)]
 
 
-def _load(port: int, request: bytes, seconds: float) -> dict[str, Any]:
+def load(port: int, request: bytes, seconds: float) -> dict[str, Any]:
+    """Send a request over and over on many connections; return what the generator counted."""
     words = [sys.executable, "-m", "bench.load", "127.0.0.1", str(port)]
     done = subprocess.run(
         [*_pinned(1), *words, str(CONNECTIONS), str(seconds)],
@@ -93,7 +94,8 @@ def _load(port: int, request: bytes, seconds: float) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _server(name: str, keys: Path, upstream: str = "", core: int = 0) -> Iterator[tuple[int, int]]:
+def server(name: str, keys: Path, upstream: str = "", core: int = 0) -> Iterator[tuple[int, int]]:
+    """Run one of the programs of bench.servers; yield its process and its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -124,11 +126,19 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
     raise RuntimeError(f"nothing answered on port {port}")
 
 
-def _get() -> bytes:
+def resident_mib(pid: int) -> float:
+    """Return the resident memory of a process in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    row = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    return int(row.split()[1]) / 1024
+
+
+def get() -> bytes:
     return b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 
-def _post(bearer: str) -> bytes:
+def post(bearer: str) -> bytes:
+    """Return the raw request that places the order."""
     fields = {
         "host": "127.0.0.1",
         "authorization": f"Bearer {bearer}",

@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.serving import resident_mib
+
 ROUNDS = 3
 _CONFIG = """\
 access_log: 'off'
@@ -47,14 +49,7 @@ def _start() -> tuple[float, float]:
                 took = time.perf_counter() - begin
                 if "ready" not in line:
                     raise RuntimeError(f"the gateway did not start: {line}")
-                return took, _resident(process.pid)
+                return took, resident_mib(process.pid)
             finally:
                 process.terminate()
                 process.wait(timeout=15)
-
-
-def _resident(pid: int) -> float:
-    """Return the resident memory of a process in MiB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    row = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(row.split()[1]) / 1024

@@ -70,6 +70,9 @@ class Pipeline:
             await self._control(scope, receive, send)
             return
         exchange = Exchange(scope, receive)
+        if exchange.raw_path == b"*":  # OPTIONS * asks about the server, not about a resource
+            await self._send(exchange, Response(204), send)
+            return
         problem = check_target(exchange.raw_path)
         if problem is not None:
             await self._send(exchange, self._refusal(exchange, problem), send)

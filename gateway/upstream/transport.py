@@ -75,7 +75,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; see httpx.AsyncBaseTransport."""
-        outgoing = Outgoing.of(request)
+        outgoing = request if isinstance(request, Outgoing) else Outgoing.of(request)
         exchange = Exchange(outgoing, _render_head(outgoing), self._slots)
         if not self._slots.take():
             await self._slots.wait(exchange.seconds("pool"))

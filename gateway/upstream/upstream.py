@@ -137,6 +137,8 @@ class Upstream:
             except httpx.TransportError as exc:
                 raise self._problem(exc, deadline) from exc
             else:
+                if isinstance(response, Incoming):
+                    return target, response
                 return target, Incoming.of(response)
         # There is at least one target, so there was a failure.
         failure = failure or httpx.ConnectError("no base URL")

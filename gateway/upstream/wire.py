@@ -48,9 +48,7 @@ class Outgoing(httpx.Request):
 
     @classmethod
     def of(cls, request: httpx.Request) -> Outgoing:
-        """Return any request of httpx as one of these."""
-        if isinstance(request, cls):
-            return request
+        """Return one of these for any request of httpx."""
         body = _body(request.stream)
         return cls(request.method, request.url, request.headers.raw, body, request.extensions)
 
@@ -84,9 +82,7 @@ class Incoming(httpx.Response):
 
     @classmethod
     def of(cls, response: httpx.Response) -> Incoming:
-        """Return any response of httpx as one of these."""
-        if isinstance(response, cls):
-            return response
+        """Return one of these for any response of httpx."""
         body = _body(response.stream)
         return cls(response.status_code, response.headers.raw, body, response.extensions)
 

@@ -212,7 +212,8 @@ def test_an_endless_stream_ends_with_its_client(gateway: Served) -> None:
     with gateway.client.stream(
         "GET", f"{gateway.url}{BASE}/ticker?parts=0", headers=bearer(gateway)
     ) as response:
-        next(response.iter_raw())
+        parts = response.iter_raw()
+        assert next(parts) == b"data: 1\n\n"
         request_id = response.headers["x-request-id"]
         assert request_id not in handlers.finished
 

@@ -181,6 +181,8 @@ class _Runner:
         self._server = DrainingServer(server_config(self._gateway, gate), gate, events)
         async with self._gateway.run(self._gateway.config.public_url or "http://127.0.0.1"):
             await self._server.serve(sockets=[self._sock])
+        self._server.abandon()
+        await asyncio.sleep(0)
 
     def _drain(self) -> None:
         self._gateway.draining = True

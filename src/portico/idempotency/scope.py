@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 
 from portico.idempotency.fingerprint import join
@@ -14,6 +13,7 @@ _ID_BYTES = 20
 _TAG_BYTES = 9
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 MIN_SECRET_BYTES = 16
+_MAX_CALLERS = 10_000  # remembered; more are met again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,14 @@ class Scope:
     subject: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Caller:
+    state: blake2b
+    prefix: bytes
+    quota: bytes
+
+
+@dataclass(slots=True)
 class Location:
     """Where the record of a key is, and the key that is sent on in place of the caller's own."""
 
@@ -53,42 +60,46 @@ class Locator:
         self._secret = blake2b(secret, person=b"portico idem").digest()
         self._prefix = prefix
         self._per_operation = per_operation
-        self._places = lru_cache(maxsize=4096)(self._place)
+        self._callers: dict[tuple[str, str, str], _Caller] = {}
 
     def tag(self, scope: Scope) -> str:
         """Return the cluster hash tag of a caller: all its records are in one slot."""
-        owner = ("tenant", scope.tenant) if scope.tenant else ("client", scope.client_id)
-        digest = self._digest(_TAG_BYTES, b"tag", *(part.encode() for part in owner))
+        kind, owner = ("tenant", scope.tenant) if scope.tenant else ("client", scope.client_id)
+        parts = join([b"tag", kind.encode(), owner.encode()])
+        digest = blake2b(parts, key=self._secret, digest_size=_TAG_BYTES).digest()
         return _text(digest).decode()
 
     def locate(self, scope: Scope, key: str, operation: str = "") -> Location:
         """Return where the record of a caller's key is."""
-        prefix, quota = self._places(scope)
-        digest = self._digest(
-            2 * _ID_BYTES,
-            b"record",
-            scope.tenant.encode(),
-            scope.client_id.encode(),
-            scope.subject.encode(),
-            key.encode(),
-            operation.encode() if self._per_operation else b"",
-        )
+        caller = self._callers.get((scope.tenant, scope.client_id, scope.subject))
+        if caller is None:
+            caller = self._meet(scope)
+        state = caller.state.copy()
+        if self._per_operation:
+            state.update(join([operation.encode()]))
+        state.update(key.encode())
+        digest = state.digest()
         # Two halves of one digest say nothing about each other.
-        return Location(prefix + _text(digest[:_ID_BYTES]), quota, digest[_ID_BYTES:].hex())
+        record = caller.prefix + _text(digest[:_ID_BYTES])
+        return Location(record, caller.quota, digest[_ID_BYTES:].hex())
 
     def record_pattern(self) -> bytes:
         """Return the glob pattern that the names of all records match."""
         return f"{self._prefix}:idem:{{*}}:?*".encode()
 
-    def _place(self, scope: Scope) -> tuple[bytes, bytes]:
+    def _meet(self, scope: Scope) -> _Caller:
+        """Return what is the same for all keys of a caller, kept for the next time."""
+        if len(self._callers) >= _MAX_CALLERS:
+            self._callers.clear()
         tag = self.tag(scope)
-        return (
-            f"{self._prefix}:idem:{{{tag}}}:".encode(),
-            f"{self._prefix}:idem-quota:{{{tag}}}".encode(),
+        parts = [b"record", scope.tenant.encode(), scope.client_id.encode(), scope.subject.encode()]
+        caller = _Caller(
+            state=blake2b(join(parts), key=self._secret, digest_size=2 * _ID_BYTES),
+            prefix=f"{self._prefix}:idem:{{{tag}}}:".encode(),
+            quota=f"{self._prefix}:idem-quota:{{{tag}}}".encode(),
         )
-
-    def _digest(self, size: int, *parts: bytes) -> bytes:
-        return blake2b(join(parts), key=self._secret, digest_size=size).digest()
+        self._callers[scope.tenant, scope.client_id, scope.subject] = caller
+        return caller
 
     def __repr__(self) -> str:
         return f"<Locator {self._prefix}>"

@@ -80,6 +80,9 @@ class IdempotencyStore:
     ) -> None:
         self.options = options = options or StoreOptions()
         self.counters = Counters()
+        # Tokens are unique among all stores, not secret.
+        self._name = os.urandom(9).hex().encode()
+        self._made = 0
         self._redis = redis
         self._locator = locator
         self._acknowledged = options.acknowledged
@@ -120,7 +123,8 @@ class IdempotencyStore:
     def prepare(self, attempt: Attempt, policy: Policy) -> Prepared:
         """Return the keys and arguments of a claim, for CLAIM or for an admission script."""
         location = self._locator.locate(attempt.scope, attempt.key, attempt.operation)
-        token = os.urandom(12).hex().encode()
+        self._made += 1
+        token = b"%b.%x" % (self._name, self._made)
         first_sent = attempt.first_sent_ms if policy.check_key_age else 0
         max_keys, slice_ms = self._quota
         arguments = [

@@ -65,6 +65,10 @@ class RedisClient:
         """Return whether a command given now would be written."""
         return self._topology.available
 
+    @property
+    def options(self) -> RedisOptions:
+        return self._options
+
     def state(self) -> RedisState:
         """Return the condition of every connection."""
         lanes = [lane for node in self._topology.nodes() for lane in node.states()]

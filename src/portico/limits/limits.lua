@@ -1,0 +1,225 @@
+-- Buckets of several kinds, looked at together and consumed together.
+--
+-- A script of one's own puts this text before its own and calls
+--
+--     local limits = limits_look(first_key, first_argument, now_us)
+--     if limits.refused == 0 and <whatever else it decides> then limits_commit(limits) end
+--     return {..., limits_tell(limits)}
+--
+-- ARGV[first_argument] is the number of buckets, followed by six words for each of them
+-- (`Demand.arguments`); their keys are KEYS[first_key] and on (`Demand.keys`). `now_us` is
+-- redis.call('TIME') in microseconds, read once. Looking writes nothing. `limits.refused` is 0 when
+-- all buckets allow the request, 1 when some are exhausted, 2 when one can never allow it.
+-- `limits_tell` returns the list of integers that `LimitEngine.read` reads, of the state after the
+-- commit or, without one, as it is: refused, now_us, then for each bucket state (0, 1, 2),
+-- remaining, and microseconds to wait for this request, until there is more, and until all is back.
+-- Only commands of Redis 6.2; all numbers are integers below 2^53, so that doubles are exact.
+--
+-- The six words, the last of which is the cost:
+--     g full cap interval rate      GCRA in ticks: one unit is `interval`, a microsecond `rate`
+--     w amount window_us slot_us -  a log of the window, by `slot_us` (0: every request)
+--     m amount - - -                a calendar month, UTC
+--     c at_once lease_us id -       leases
+
+local limits_kinds = {}
+
+-- GCRA. The value is `TAT:PART`, the theoretical arrival time in microseconds and ticks.
+limits_kinds.g = {
+  look = function(b, now)
+    local raw, part = redis.call('GET', b.key), nil
+    b.level = 0
+    if raw then
+      raw, part = string.match(raw, '^(%d+):(%d+)$')
+      if raw then b.level = math.max(0, math.min(b.second, (raw - now) * b.fourth + part)) end
+    end
+    b.never = b.cost * b.third > b.first
+    b.wait = math.max(0, math.ceil((b.level + b.cost * b.third - b.first) / b.fourth))
+  end,
+  commit = function(b, now)
+    b.level = math.min(b.second, b.level + b.cost * b.third)
+    if b.level == 0 then return end
+    local ahead = math.floor(b.level / b.fourth)
+    redis.call('SET', b.key, string.format('%.0f:%.0f', now + ahead, b.level - ahead * b.fourth),
+      'PX', math.ceil(ahead / 1000) + 1)
+  end,
+  tell = function(b)
+    local remaining = math.max(0, math.floor((b.first - b.level) / b.third))
+    if b.level == 0 then return remaining, 0, 0 end
+    return remaining, math.ceil((b.level - b.first + (remaining + 1) * b.third) / b.fourth),
+      math.ceil(b.level / b.fourth)
+  end,
+  floor = function(b, ticks) b.level = math.max(b.level, math.min(ticks, b.second)) end,
+}
+
+-- A window. The list is BASE, then time and running total of each entry: what was consumed up to an
+-- entry is its total, so that the use of any span is one subtraction and entries expire unread.
+local function limits_entry(b, index)
+  return tonumber(redis.call('LINDEX', b.key, 2 * index - 1))
+end
+local function limits_total(b, index)
+  return tonumber(redis.call('LINDEX', b.key, 2 * index))
+end
+-- The first entry from `low` to `high` of which `holds` is true, `high + 1` if there is none.
+local function limits_search(low, high, holds)
+  while low <= high do
+    local middle = math.floor((low + high) / 2)
+    if holds(middle) then high = middle - 1 else low = middle + 1 end
+  end
+  return low
+end
+limits_kinds.w = {
+  look = function(b, now)
+    b.count = math.floor(redis.call('LLEN', b.key) / 2)
+    b.live, b.used, b.total, b.last, b.oldest = 1, 0, 0, 0, 0
+    if b.count > 0 then
+      b.total, b.last = limits_total(b, b.count), limits_entry(b, b.count)
+      b.oldest = limits_entry(b, 1)
+      if b.oldest + b.second <= now then
+        b.live = limits_search(2, b.count, function(i) return limits_entry(b, i) + b.second > now end)
+        b.oldest = b.live <= b.count and limits_entry(b, b.live) or 0
+      end
+      b.used = b.total - limits_total(b, b.live - 1)
+    end
+    b.never, b.wait = b.cost > b.first, 0
+    local excess = b.used + b.cost - b.first
+    if excess > 0 and not b.never then
+      local base = b.total - b.used
+      local gone = limits_search(b.live, b.count, function(i)
+        return limits_total(b, i) - base >= excess
+      end)
+      b.wait = limits_entry(b, gone) + b.second - now
+    end
+  end,
+  commit = function(b, now)
+    if b.cost == 0 then return end
+    -- A clock that was set back must not disorder the log.
+    local at, merges = math.max(now, b.last), false
+    b.used, b.total = b.used + b.cost, b.total + b.cost
+    if b.live > b.count or b.total > 4503599627370496 then
+      redis.call('DEL', b.key)
+      redis.call('RPUSH', b.key, 0, at, b.used)
+      b.oldest = at
+    else
+      if b.live > 1 then redis.call('LTRIM', b.key, 2 * (b.live - 1), -1) end
+      -- Within a slot the entry moves to its latest request: it expires late, never early.
+      merges = b.third > 0 and math.floor(b.last / b.third) == math.floor(at / b.third)
+      if merges then
+        redis.call('LSET', b.key, -2, at)
+        redis.call('LSET', b.key, -1, b.total)
+        if b.live == b.count then b.oldest = at end
+      else
+        redis.call('RPUSH', b.key, at, b.total)
+      end
+    end
+    b.last = at
+    redis.call('PEXPIRE', b.key, math.ceil((at - now + b.second) / 1000) + 1)
+  end,
+  tell = function(b, now)
+    local remaining = math.max(0, b.first - b.used)
+    if b.used == 0 then return remaining, 0, 0 end
+    return remaining, b.oldest + b.second - now, b.last + b.second - now
+  end,
+  -- Only where what was counted is gone: the log knows better what has expired since.
+  floor = function(b, used) if b.count == 0 then b.cost = b.cost + used end end,
+}
+
+-- A month. The value is `YYYYMM:USED`. Days are counted in a calendar that begins on 1 March 0000,
+-- where the leap day comes last.
+local function limits_month(now)
+  local days = math.floor(now / 86400000000)
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local of_era = z - era * 146097
+  local year = math.floor((of_era - math.floor(of_era / 1460) + math.floor(of_era / 36524)
+    - math.floor(of_era / 146096)) / 365)
+  local of_year = of_era - (365 * year + math.floor(year / 4) - math.floor(year / 100))
+  local march = math.floor((5 * of_year + 2) / 153)
+  local month = march < 10 and march + 3 or march - 9
+  year = year + era * 400 + (month <= 2 and 1 or 0)
+  local begins = math.floor((153 * march + 2) / 5)
+  local length = math.floor((153 * (march + 1) + 2) / 5) - begins
+  if month == 2 then
+    local leap = year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
+    length = leap and 29 or 28
+  end
+  return year * 100 + month, (days - (of_year - begins) + length) * 86400000000
+end
+limits_kinds.m = {
+  look = function(b, now)
+    local raw = redis.call('GET', b.key)
+    b.month, b.ends = limits_month(now)
+    b.used = 0
+    local month, used = string.match(raw or '', '^(%d+):(%d+)$')
+    -- A clock that was set back does not begin another month.
+    if month and tonumber(month) >= b.month then b.month, b.used = tonumber(month), tonumber(used) end
+    b.never = b.cost > b.first
+    b.wait = b.used + b.cost > b.first and b.ends - now or 0
+  end,
+  commit = function(b, now)
+    if b.cost == 0 then return end
+    b.used = b.used + b.cost
+    redis.call('SET', b.key, string.format('%d:%.0f', b.month, b.used), 'PX',
+      math.ceil((b.ends - now) / 1000) + 1)
+  end,
+  tell = function(b, now)
+    local until_end = b.used > 0 and b.ends - now or 0
+    return math.max(0, b.first - b.used), until_end, until_end
+  end,
+  floor = function(b, used) b.used = math.max(b.used, used) end,
+}
+
+-- Leases. A sorted set of them by the time they end.
+limits_kinds.c = {
+  look = function(b, now)
+    b.used = redis.call('ZCOUNT', b.key, string.format('(%.0f', now), '+inf')
+    local own = redis.call('ZSCORE', b.key, b.third)
+    if own and tonumber(own) > now then b.used = b.used - 1 end
+    b.never = false
+    -- Nobody knows when a request will end.
+    b.wait = b.used >= b.first and 1000000 or 0
+  end,
+  commit = function(b, now)
+    redis.call('ZREMRANGEBYSCORE', b.key, '-inf', string.format('%.0f', now))
+    redis.call('ZADD', b.key, string.format('%.0f', now + b.second), b.third)
+    redis.call('PEXPIRE', b.key, math.ceil(b.second / 1000) + 1)
+    b.used = b.used + 1
+  end,
+  tell = function(b) return math.max(0, b.first - b.used), 0, 0 end,
+  floor = function() end,
+}
+
+local function limits_bucket(key, at)
+  local strategy, third = ARGV[at], ARGV[at + 3]
+  return {kind = limits_kinds[strategy], key = key, first = tonumber(ARGV[at + 1]),
+    second = tonumber(ARGV[at + 2]), third = strategy == 'c' and third or tonumber(third),
+    fourth = tonumber(ARGV[at + 4]), cost = tonumber(ARGV[at + 5]), state = 0}
+end
+local function limits_look(first_key, first_argument, now)
+  local limits = {now = now, refused = 0}
+  for i = 1, tonumber(ARGV[first_argument]) do
+    local b = limits_bucket(KEYS[first_key + i - 1], first_argument + 6 * i - 5)
+    b.kind.look(b, now)
+    if b.never then b.state, b.wait = 2, 0 elseif b.wait > 0 then b.state = 1 end
+    limits.refused = math.max(limits.refused, b.state)
+    limits[i] = b
+  end
+  return limits
+end
+local function limits_commit(limits)
+  for i = 1, #limits do limits[i].kind.commit(limits[i], limits.now) end
+end
+local function limits_tell(limits)
+  local told = {limits.refused, limits.now}
+  for i = 1, #limits do
+    local b = limits[i]
+    local remaining, more, all = b.kind.tell(b, limits.now)
+    local at = 5 * i - 2
+    told[at], told[at + 1], told[at + 2] = b.state, remaining, b.wait
+    told[at + 3], told[at + 4] = more, all
+  end
+  return told
+end
+local function limits_now()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
