@@ -13,7 +13,7 @@ from gateway.access_log import AccessLog
 from gateway.composition import choose, load_contracts, open_tiers
 from gateway.config import Client, Config, ConfigError, External
 from gateway.config.secrets import SecretStore
-from gateway.control import RESERVED, control_app
+from gateway.control import RESERVED, control_app, is_reserved
 from gateway.cors import CORSPolicy
 from gateway.endpoints import Backend, Endpoint, UpstreamBackend
 from gateway.exchange import Receive, Scope, Send
@@ -200,7 +200,7 @@ def build_router(backends: Sequence[Backend]) -> Router[Endpoint]:
 def _load_external(config: Config) -> dict[str, Contract]:
     found = {}
     for name, settings in config.external.items():
-        if settings.base_path.startswith(RESERVED):
+        if is_reserved(settings.base_path):
             raise ConfigError(
                 f"external.{name}.base_path",
                 f"{settings.base_path} belongs to the gateway itself",

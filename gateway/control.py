@@ -24,6 +24,11 @@ _FRESH = {"cache-control": "no-store"}
 RESERVED = ("/portal", "/oauth2", "/.well-known", "/livez", "/readyz", "/metrics", "/webhooks")
 
 
+def is_reserved(path: str) -> bool:
+    """Tell whether a path is one of the gateway itself, or below one."""
+    return any(path == taken or path.startswith(f"{taken}/") for taken in RESERVED)
+
+
 def control_app(
     routes: Sequence[BaseRoute], *, ready: Callable[[], str], type_base: str
 ) -> Starlette:

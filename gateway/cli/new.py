@@ -90,5 +90,6 @@ def _next_steps(tier: str, name: str) -> str:
         f"  1. change specs/openapi/{tier}/{name}.v1.yaml to what the API should promise\n"
         f"  2. make codegen   (models and calls follow the contract)\n"
         f"  3. write the handlers; `portico lint` names what is missing\n"
-        f"  4. make test"
+        f"  4. make test\n"
+        f"  5. give a client in portico.yaml the scope {name}:read, and call it"
     )

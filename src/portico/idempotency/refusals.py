@@ -18,6 +18,7 @@ from portico.idempotency.problems import (
     RECORD_UNREADABLE,
     STORE_UNAVAILABLE,
 )
+from portico.idempotency.scope import record_id
 from portico.problems import Problem
 
 # Those who were refused together come back apart.
@@ -36,12 +37,6 @@ def refusal(standing: Standing, type_base: str) -> Problem:
     problem = _BY_VERDICT[standing.verdict](standing, type_base)
     problem.extensions.setdefault("record", record_id(standing.record_name))
     return problem
-
-
-def record_id(record_name: bytes) -> str:
-    """Return what operators call a record by: its name in the store without the prefix."""
-    tag, _, digest = record_name.decode().rpartition("{")[2].partition("}:")
-    return f"{tag}.{digest}"
 
 
 def _mismatch(standing: Standing, type_base: str) -> Problem:

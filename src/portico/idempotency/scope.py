@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from binascii import b2a_base64
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -11,6 +12,7 @@ from portico.idempotency.fingerprint import join
 # 160 bits each: what two records could share by chance is not worth a thought.
 _ID_BYTES = 20
 _TAG_BYTES = 9
+_ID_PART = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 MIN_SECRET_BYTES = 16
 _MAX_CALLERS = 10_000  # remembered; more are met again
@@ -83,6 +85,16 @@ class Locator:
         record = caller.prefix + _text(digest[:_ID_BYTES])
         return Location(record, caller.quota, digest[_ID_BYTES:].hex())
 
+    def record_name(self, record_id: str) -> bytes:
+        """Return the name in the store of a record that operators call `record_id`.
+
+        Raises ValueError for what is not one.
+        """
+        tag, dot, digest = record_id.partition(".")
+        if not dot or not _ID_PART.fullmatch(tag) or not _ID_PART.fullmatch(digest):
+            raise ValueError(f"{record_id[:80]!r} is not the id of a record")
+        return f"{self._prefix}:idem:{{{tag}}}:{digest}".encode()
+
     def record_pattern(self) -> bytes:
         """Return the glob pattern that the names of all records match."""
         return f"{self._prefix}:idem:{{*}}:?*".encode()
@@ -103,6 +115,12 @@ class Locator:
 
     def __repr__(self) -> str:
         return f"<Locator {self._prefix}>"
+
+
+def record_id(record_name: bytes) -> str:
+    """Return what operators and problems call a record: its tag and digest."""
+    tag, _, digest = record_name.decode().rpartition("{")[2].partition("}:")
+    return f"{tag}.{digest}"
 
 
 def _text(digest: bytes) -> bytes:

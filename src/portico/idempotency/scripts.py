@@ -314,13 +314,23 @@ return math.max(0, r.lease - math.floor(idempotency_now() / 1000))
 """,
 )
 
-# The record as it is, with the milliseconds it will be kept and the time of the server.
+# The record as it is, the milliseconds it will be kept, and the time of the server. ARGV[1] is D for
+# one that is in doubt only, whose owner went away before or after it said so.
 SHOW = Script(
     "idempotency-show",
-    _NOW
+    _RECORD
+    + _NOW
     + """
-local raw = redis.call('GET', KEYS[1])
-if not raw then return false end
-return {raw, redis.call('PTTL', KEYS[1]), string.format('%.0f', idempotency_now() / 1000)}
+local now_ms = math.floor(idempotency_now() / 1000)
+if ARGV[1] == 'D' then
+  local state = redis.pcall('GETRANGE', KEYS[1], 2, 2)
+  if state ~= 'P' and state ~= 'D' then return false end
+end
+local r = idempotency_read(KEYS[1])
+if not r then return false end
+if ARGV[1] == 'D' and not r.broken and (r.lease > now_ms or (r.state == 'P' and r.sent == 'N')) then
+  return false
+end
+return {r.raw, redis.call('PTTL', KEYS[1]), now_ms}
 """,
 )

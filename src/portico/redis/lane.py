@@ -102,9 +102,8 @@ class Lane:
             raise self._unavailable()
         waiting = self._line.join(packed, timeout_seconds, repeatable=repeatable)
         self._watchdog.arm()
-        if self._wake is not None:
+        if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
-            self._wake = None
         return waiting
 
     def let_pass(self, last: Waiting) -> bool:
@@ -213,7 +212,7 @@ class Lane:
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
-            if not self._line.pending or self._retiring is not None:
+            if not self._line.pending or self._retiring is not None or self._broken.done():
                 self._wake = self._loop.create_future()
                 await self._wake
                 continue

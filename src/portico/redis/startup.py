@@ -159,8 +159,7 @@ def _copies(
         yield (
             Level.WARN,
             "replicas",
-            f"{facts.replicas} replicas are connected, {acknowledgement.replicas} must confirm:"
-            " writes will be refused",
+            f"of {acknowledgement.replicas} replicas that must confirm, {facts.replicas} are there",
             "start the replicas, or ask for fewer",
         )
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import redis
 
@@ -96,7 +96,7 @@ class Server:
             return redis.Redis(port=self.port, socket_timeout=2)
         return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2)
 
-    def start(self) -> Server:
+    def start(self) -> Self:
         where = ["--unixsocket", str(self.socket), "--port", str(self.port)]
         settings = ["--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
@@ -130,7 +130,7 @@ class Server:
             self.process.wait()
             self.process = None
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,128 @@
+"""What one request asks of its buckets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import count
+from typing import NamedTuple
+
+from portico.limits.bucket import MICROSECONDS, Bucket, Kind, Outage, Per
+from portico.limits.network import network_of
+
+# What is longer is not kept in a key as it is; no address or identifier of ours is.
+_MAX_SUBJECT = 160
+SHARED_TAG = "shared"
+
+# Leases of this process: unlike those of others, and never the same twice.
+_PROCESS = os.urandom(9).hex()
+_ORDINALS = count()
+
+
+class LeaseAsked(NamedTuple):
+    """A place among the requests at once that a demand asks for."""
+
+    key: bytes
+    id: bytes
+    seconds: float
+
+
+class Demand:
+    """Buckets with their keys and costs; made once for all requests that ask the same.
+
+    `keys` and `arguments` are what the script is given.
+    """
+
+    __slots__ = ("arguments", "buckets", "costs", "keys", "leases", "never", "policy_field")
+
+    def __init__(
+        self,
+        buckets: tuple[Bucket, ...],
+        keys: tuple[bytes, ...],
+        costs: tuple[int, ...],
+        policy_field: bytes,
+    ) -> None:
+        self.buckets = buckets
+        self.keys = keys
+        self.costs = costs
+        self.policy_field = policy_field
+        words: list[bytes] = [b"%d" % len(buckets)]
+        for bucket, cost in zip(buckets, costs, strict=True):
+            words += bucket.words
+            words.append(b"%d" % cost)
+        self.leases: tuple[LeaseAsked, ...] = ()
+        if any(bucket.kind is Kind.CONCURRENCY for bucket in buckets):
+            self.leases = _lease(buckets, keys, words)
+        self.arguments = words
+        # Known without asking anybody.
+        self.never = any(
+            cost > bucket.capacity for bucket, cost in zip(buckets, costs, strict=True)
+        )
+
+    def closed(self) -> list[str]:
+        """Return the names of limits that are not counted here while Redis is away."""
+        return [bucket.name for bucket in self.buckets if bucket.outage is Outage.CLOSED]
+
+    def __repr__(self) -> str:
+        # Not the keys: they name clients and addresses.
+        return f"<Demand {', '.join(bucket.name for bucket in self.buckets)}>"
+
+
+def _lease(
+    buckets: Sequence[Bucket], keys: Sequence[bytes], words: list[bytes]
+) -> tuple[LeaseAsked, ...]:
+    """Put the id of a new lease among the words, and return what is asked."""
+    asked = []
+    for index, bucket in enumerate(buckets):
+        if bucket.kind is Kind.CONCURRENCY:
+            identity = f"{_PROCESS}-{next(_ORDINALS)}".encode()
+            words[1 + 6 * index + 3] = identity
+            asked.append(LeaseAsked(keys[index], identity, int(bucket.words[2]) / MICROSECONDS))
+    return tuple(asked)
+
+
+def policy_field(buckets: Sequence[Bucket]) -> bytes:
+    """Return the value of RateLimit-Policy (draft 11)."""
+    return ", ".join(bucket.item for bucket in buckets).encode("ascii")
+
+
+class KeySpace:
+    """The names of buckets in Redis.
+
+    Buckets of one caller have the caller's hash tag, and those that callers share one of their own.
+    With `tag` all have that one, as a cluster needs where the two kinds are asked together.
+    """
+
+    __slots__ = ("_prefix", "_tag")
+
+    def __init__(self, prefix: str = "portico", tag: str = "") -> None:
+        if not prefix or "{" in prefix or "}" in tag:
+            raise ValueError("expected a prefix without { and a tag without }")
+        self._prefix = prefix
+        self._tag = tag
+
+    def key(
+        self, bucket: Bucket, *, operation: str, client_id: str, address: str, tag: str
+    ) -> bytes:
+        per = bucket.per
+        if per is Per.OPERATION:
+            subject, tag = operation, SHARED_TAG
+        elif per is Per.ADDRESS:
+            subject, tag = network_of(address), SHARED_TAG
+        else:
+            subject = f"client/{client_id}" if client_id else f"address/{network_of(address)}"
+            if per is Per.CLIENT_OPERATION:
+                subject = f"{operation}/{subject}"
+        return self.name(bucket, subject, tag or SHARED_TAG)
+
+    def name(self, bucket: Bucket, subject: str, tag: str) -> bytes:
+        """Return the key of a bucket for a subject of any length.
+
+        The kind is part of it: another strategy under the same name starts a key of its own.
+        """
+        if len(subject) > _MAX_SUBJECT:
+            subject = blake2b(subject.encode("utf-8", "replace"), digest_size=20).hexdigest()
+        tag = self._tag or tag
+        name = f"{self._prefix}:limit:{bucket.kind.value}:{{{tag}}}:{bucket.name}:{subject}"
+        return name.encode("utf-8", "replace")

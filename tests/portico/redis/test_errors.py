@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+from redis._parsers.base import BaseParser
+
+from portico.redis.errors import Reason, RedisRefused, RedisUnavailable, failure_from
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        ("OOM command not allowed when used memory > 'maxmemory'.", Reason.OUT_OF_MEMORY),
+        ("READONLY You can't write against a read only replica.", Reason.READ_ONLY),
+        ("LOADING Redis is loading the dataset in memory", Reason.LOADING),
+        ("BUSY Redis is busy running a script.", Reason.BUSY),
+        ("CLUSTERDOWN The cluster is down", Reason.CLUSTER_DOWN),
+        ("MASTERDOWN Link with MASTER is down", Reason.READ_ONLY),
+        ("MISCONF Errors writing to the AOF file: No space left", Reason.WRITE_REFUSED),
+        ("NOREPLICAS Not enough good replicas to write.", Reason.WRITE_REFUSED),
+        ("NOAUTH Authentication required.", Reason.AUTHENTICATION),
+        # Redis 6.2 tells what a command of a script met in the middle of the text.
+        (
+            "ERR Error running script (call to f_1fa0): @user_script:1: -OOM command not allowed.",
+            Reason.OUT_OF_MEMORY,
+        ),
+        (
+            "ERR Error running script (call to f_1fa0): @user_script:1: -READONLY You can't.",
+            Reason.READ_ONLY,
+        ),
+    ],
+)
+def test_a_reply_that_proves_nothing_was_done_says_so(reply: str, reason: Reason) -> None:
+    failure = failure_from(BaseParser.parse_error(reply))
+    assert isinstance(failure, RedisUnavailable)
+    assert (failure.reason, failure.sent) == (reason, False)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+        "ERR unknown command",
+        "NOPERM this user has no permissions to run the 'get' command",
+        "CROSSSLOT Keys in request don't hash to the same slot",
+        "ERR Error running script (call to f_1fa0): @user_script:1: user_script:1: OOM is my word",
+        "BUSYGROUP Consumer Group name already exists",
+    ],
+)
+def test_any_other_error_reply_is_a_refusal(reply: str) -> None:
+    assert isinstance(failure_from(BaseParser.parse_error(reply)), RedisRefused)
+
+
+def test_a_failure_tells_whether_the_command_may_have_been_executed() -> None:
+    text = str(RedisUnavailable(Reason.TIMEOUT, "no reply in time", sent=True))
+    assert text == "no reply in time (timeout); it may have been executed"
