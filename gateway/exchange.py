@@ -23,6 +23,7 @@ _SINGLE = frozenset(
 )
 
 
+_DISCARDED_BYTES = 65_536  # less than the connection drops to be used again
 # Statuses whose responses end with their header section (RFC 9110, 6.4.1).
 _BARE = frozenset({204, 304})
 
@@ -41,6 +42,7 @@ class Exchange:
 
     __slots__ = (
         "caller",
+        "consumed",
         "endpoint",
         "headers",
         "method",
@@ -74,6 +76,7 @@ class Exchange:
         self.parent = ""
         self.caller: Any = None
         self.endpoint: Any = None
+        self.consumed = False  # whether the body was read to its end
         self.trusted = False  # whether another tier made the request
         self.uploaded: asyncio.Event | None = None  # set when no more of the body is passed on
 
@@ -97,6 +100,12 @@ class Exchange:
         length = self.headers.get(b"content-length")
         return length not in {None, b"0"} or b"transfer-encoding" in self.headers
 
+    def leaves_body(self) -> bool:
+        """Tell whether more of the body is unread than is worth reading only to drop it."""
+        length = self.headers.get(b"content-length", b"")
+        small = length.isdigit() and int(length) <= _DISCARDED_BYTES
+        return not self.consumed and not small and self.has_body()
+
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body; raises 413 when it is larger than `limit` bytes."""
         self.check_length(limit)
@@ -105,6 +114,7 @@ class Exchange:
             raise ClientDisconnectedError
         body: bytes = message.get("body", b"")
         if not message.get("more_body"):
+            self.consumed = True
             return body if len(body) <= limit else _refuse(limit)
         return body + b"".join([chunk async for chunk in self._rest(limit, len(body))])
 
@@ -144,6 +154,7 @@ class Exchange:
             if chunk:
                 yield chunk
             if not message.get("more_body"):
+                self.consumed = True
                 return
 
 

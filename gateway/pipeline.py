@@ -186,8 +186,10 @@ class Pipeline:
             exchange.trace = Trace.start()
         if not exchange.trusted:
             # A stranger's trace is not continued (Trace Context 7): it is noted in the log.
-            stranger = Trace.parse([exchange.headers.get(b"traceparent", b"").decode("latin-1")])
-            exchange.parent = stranger.trace_id if stranger else ""
+            parent = exchange.headers.get(b"traceparent")
+            if parent is not None:
+                stranger = Trace.parse([parent.decode("latin-1")])
+                exchange.parent = stranger.trace_id if stranger else ""
             return Deadline(exchange.started + seconds)
         text = exchange.headers.get(_TIMEOUT, b"")
         if text.isdigit() and len(text) <= _TIMEOUT_DIGITS:
@@ -225,6 +227,9 @@ class Pipeline:
         endpoint: Endpoint | None = exchange.endpoint
         if endpoint is not None and endpoint.notices:
             headers.extend(endpoint.notices)
+        if response.status >= 400 and exchange.leaves_body():
+            # The connection ends here, and the client is told so that it does not use it again.
+            headers.append((b"connection", b"close"))
         if self._cors is not None:
             response.headers = self._cors.applied(exchange.headers, headers)
         try:

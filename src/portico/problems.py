@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import orjson
 
 from portico.idempotency.problems import IDEMPOTENCY_PROBLEM_TYPES
+from portico.limits.problems import LIMIT_PROBLEM_TYPES
 from portico.problem_type import ProblemType as ProblemType  # noqa: PLC0414 for whoever makes a Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -38,9 +39,9 @@ class Problem(Exception):
         return self.kind.status
 
     def document(self, *, type_base: str, request_id: str) -> dict[str, object]:
-        """Return the problem document; `type_base` is the URI the slug is appended to."""
+        """Return the problem document; `type_base` is what the slugs of our own types end."""
         document: dict[str, object] = {
-            "type": f"{type_base}{self.kind.slug}",
+            "type": self.kind.uri or f"{type_base}{self.kind.slug}",
             "title": self.kind.title,
             "status": self.kind.status,
         }
@@ -271,10 +272,12 @@ PROBLEM_TYPES = _types(
     DEADLINE_EXCEEDED,
     LOOP_DETECTED,
     *IDEMPOTENCY_PROBLEM_TYPES,
+    *LIMIT_PROBLEM_TYPES,
 )
 
 
 _BLANK = "about:blank"  # RFC 9457, 4.2.1: no more than the status says
+_SLUGS = {kind.uri: kind.slug for kind in PROBLEM_TYPES.values() if kind.uri}
 _FIRST = {kind.status: kind for kind in reversed(list(PROBLEM_TYPES.values()))}
 _NAMES = frozenset({"api", "system", "upstream"})  # extensions that say what failed
 # A challenge is not among them: it is for the API that called, not for whoever called that one.
@@ -289,7 +292,8 @@ def problem_from(
     A type of the catalogue is recognized by its slug, and an answer without a type gets the
     first of its status. Any other type keeps its own slug and title.
     """
-    slug = str(document.get("type") or _BLANK).rpartition("/")[2]
+    uri = str(document.get("type") or _BLANK)
+    slug = _SLUGS.get(uri) or uri.rpartition("/")[2]
     kind = _FIRST.get(status) if slug == _BLANK else PROBLEM_TYPES.get(slug)
     if kind is None or kind.status != status:
         title = str(document.get("title") or "The callee answered with an error")

@@ -355,6 +355,7 @@ def test_a_stream_is_bounded(partner: Served, sized: bool) -> None:
     )
 
     assert response.status_code == 413
+    assert response.headers["connection"] == "close"
 
 
 def test_a_required_upload_must_be_there(partner: Served) -> None:

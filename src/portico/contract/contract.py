@@ -13,7 +13,7 @@ from portico.contract.bundle import Bundle, bundle
 from portico.contract.compile import Compiler
 from portico.contract.findings import ContractError, Finding, Position
 from portico.contract.operation import Operation
-from portico.contract.security import Requirement
+from portico.contract.security import Requirement, declared_schemes, enforceable, is_bearer
 from portico.contract.upgrade import upgrade
 from portico.contract.validate import validate
 
@@ -144,11 +144,12 @@ def _compile(
 ) -> Contract:
     document = upgrade(bundled.document)
     compiler = Compiler(document, bundled, reject_unknown_query=reject_unknown_query)
-    replaced = {finding.position for finding in rules.unsupported_schemes(bundled)}
+    schemes = declared_schemes(document)
+    enforced = frozenset(name for name, scheme in schemes.items() if is_bearer(scheme))
 
     def secure(node: Mapping[str, Any]) -> Requirement | None:
-        covered = "security" in node or "security" in document
-        return None if covered and not replaced else unsecured
+        security = node.get("security", document.get("security"))
+        return unsecured if security is None else enforceable(security, enforced, unsecured)
 
     operations = compiler.compile(secure)
     return Contract(

@@ -54,6 +54,26 @@ def compile_requirement(security: Sequence[Mapping[str, Sequence[str]]]) -> Requ
     return Requirement(alternatives, anonymous=any(not alternative for alternative in security))
 
 
+def enforceable(
+    security: Sequence[Mapping[str, Sequence[str]]],
+    enforced: frozenset[str],
+    otherwise: Requirement | None,
+) -> Requirement | None:
+    """Return what stands for a `security` member with schemes that are not enforced here.
+
+    `enforced` are the names of the schemes that are. What is left of the alternatives without the
+    others holds; `otherwise` does only where nothing is left. None leaves the member as it is.
+    """
+    if otherwise is None or all(enforced.issuperset(alternative) for alternative in security):
+        return None
+    kept = [
+        {name: scopes for name, scopes in alternative.items() if name in enforced}
+        for alternative in security
+        if not alternative or not enforced.isdisjoint(alternative)
+    ]
+    return compile_requirement(kept) if kept else otherwise
+
+
 def declared_schemes(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     schemes = document.get("components", {}).get("securitySchemes", {})
     return {name: resolve(document, scheme) for name, scheme in schemes.items()}

@@ -22,7 +22,7 @@ MAX_WAIT_SECONDS = 60
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
 
 _STRING = re.compile(rb'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
-_BARE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z:/]+")
+_BARE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*")
 # A structured-field Integer or Decimal, or a longer row of digits that looks like one.
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
 _WAIT = re.compile(

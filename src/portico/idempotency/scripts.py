@@ -169,7 +169,7 @@ local function idempotency_commit(key, quota_key, claim)
     redis.call('PEXPIRE', quota_key, claim.slice_ms * (SLICES + 2))
   end
   if claim.write then idempotency_write(key, r, claim.content, claim.retention) end
-  return {claim.answer, r.epoch, claim.left, claim.answer ~= 'BUSY' and r.raw or ''}
+  return {claim.answer, r.epoch or '0', claim.left, claim.answer ~= 'BUSY' and r.raw or ''}
 end
 """.replace("SLICES", str(QUOTA_SLICES))
 )
@@ -314,8 +314,8 @@ return math.max(0, r.lease - math.floor(idempotency_now() / 1000))
 """,
 )
 
-# The record as it is, the milliseconds it will be kept, and the time of the server. ARGV[1] is D for
-# one that is in doubt only, whose owner went away before or after it said so.
+# The record as it is, the milliseconds it will be kept, and the time of the server. ARGV[1] is D to
+# see it only while it is in doubt: its owner has gone away, having said so or not.
 SHOW = Script(
     "idempotency-show",
     _RECORD

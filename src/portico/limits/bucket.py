@@ -119,7 +119,7 @@ class Bucket:
         if self.window_seconds:
             parts.append(f"w={self.window_seconds}")
         if self.kind is Kind.GCRA:
-            # Quota and window are the steady refill; this is what a rested caller can spend at once.
+            # Quota and window are the steady refill; this is what can be spent at once.
             parts.append(f"portico-burst={self.capacity}")
         return ";".join(parts)
 
@@ -147,9 +147,7 @@ def gcra(
     )
 
 
-def window(
-    name: str, amount: int, seconds: int, *, per: Per, unit: Unit, outage: Outage
-) -> Bucket:
+def window(name: str, amount: int, seconds: int, *, per: Per, unit: Unit, outage: Outage) -> Bucket:
     """Return a bucket that never allows more than its amount in any span of its window."""
     slot_us = 0
     if amount > _MAX_ENTRIES:

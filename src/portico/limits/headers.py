@@ -50,12 +50,9 @@ class LimitHeaders:
     ) -> None:
         self._partition_keys = partition_keys
         self._is_off = style is HeaderStyle.OFF
-        self._build = {
-            HeaderStyle.DRAFT_11: self._draft_11,
-            HeaderStyle.DRAFT_06: _draft_06,
-            HeaderStyle.X: _x,
-            HeaderStyle.OFF: lambda _: [],
-        }[style]
+        self._build = {HeaderStyle.DRAFT_06: _draft_06, HeaderStyle.X: _x}.get(
+            style, self._draft_11
+        )
 
     def fields(self, verdict: Verdict, status: int = 200) -> list[Field]:
         """Return the fields for a response of any status but a redirection.
@@ -69,9 +66,7 @@ class LimitHeaders:
             fields.append(LOCAL_FIELD)
         return fields
 
-    def beside(
-        self, existing: Iterable[Field], verdict: Verdict, status: int = 200
-    ) -> list[Field]:
+    def beside(self, existing: Iterable[Field], verdict: Verdict, status: int = 200) -> list[Field]:
         """Return the fields to add to those an upstream has sent, which all stay as they are.
 
         A policy that has the name of one of the upstream's gets another. Fields that can be there

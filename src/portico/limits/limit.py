@@ -97,14 +97,10 @@ class RatePolicy:
     def _bucket(self, name: str, item: RateLimitItem) -> Bucket:
         amount, seconds = item.amount, item.get_expiry()
         if self.strategy is Strategy.WINDOW:
-            return window(
-                name, amount, seconds, per=self.per, unit=self.unit, outage=self.outage
-            )
+            return window(name, amount, seconds, per=self.per, unit=self.unit, outage=self.outage)
         burst = amount if self.burst is None else self.burst
         _check_amount(self.name, "burst", burst)
-        return gcra(
-            name, amount, seconds, burst, per=self.per, unit=self.unit, outage=self.outage
-        )
+        return gcra(name, amount, seconds, burst, per=self.per, unit=self.unit, outage=self.outage)
 
     def cost_of(self, operation: str) -> Cost:
         return _cost(self.costs.get(operation, self.cost), self.unit)
@@ -127,9 +123,7 @@ class QuotaPolicy:
         """Return the bucket. Raises LimitError."""
         check_name(self.name)
         _check_amount(self.name, "per_month", self.per_month)
-        return (
-            month(self.name, self.per_month, per=self.per, unit=self.unit, outage=self.outage),
-        )
+        return (month(self.name, self.per_month, per=self.per, unit=self.unit, outage=self.outage),)
 
     def cost_of(self, operation: str) -> Cost:
         return _cost(self.costs.get(operation, self.cost), self.unit)
@@ -179,17 +173,19 @@ def parse_limits(text: str) -> tuple[RateLimitItem, ...]:
     slowapi parses it; what its grammar skips in silence is refused here.
     """
     try:
-        items = [limit.limit for limit in LimitGroup(text, str, None, *([None] * 4), 1, True)]
+        items = [limit.limit for limit in _group(text)]
     except ValueError as error:
-        raise LimitError(
-            f"expected limits such as 5/second;100000/day, found {text!r}"
-        ) from error
+        raise LimitError(f"expected limits such as 5/second;100000/day, found {text!r}") from error
     numbers = [int(number) for number in re.findall(r"\d+", text)]
     if len(items) != len(SEPARATORS.split(text)) or ":" in text:
         raise LimitError(f"expected limits such as 5/second;100000/day, found {text!r}")
     if not all(0 < number <= _MAX_AMOUNT for number in numbers):
         raise LimitError(f"expected numbers from 1 to {_MAX_AMOUNT}, found {text!r}")
     return tuple(items)
+
+
+def _group(text: str) -> LimitGroup:
+    return LimitGroup(text, str, None, False, None, None, None, 1, False)
 
 
 def charges(policy: Policy, operation: str, buckets: tuple[Bucket, ...]) -> list[Charge]:

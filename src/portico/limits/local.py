@@ -2,202 +2,132 @@
 
 Each of N workers grants an N-th of every limit, and never less than one request. It starts from
 what Redis last told this process, so that an outage is no second burst, and remembers what it has
-granted, so that it can be charged when Redis is back.
+granted, so that it is charged when Redis is back.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from portico.limits.bucket import MICROSECONDS, Bucket, Kind, Rate
+from portico.limits.bucket import Bucket
 from portico.limits.demand import Demand
 from portico.limits.recent import Recent
+from portico.limits.scripts import NUMBERS_OF_BUCKET, NUMBERS_OF_HEAD
+from portico.limits.share import Memory, Share, share_of
 
-# Buckets that are remembered, in each of two generations; about 10 MB when both are full.
-_CAPACITY = 20_000
-
-
-class Known(NamedTuple):
-    """What Redis last told of a bucket: when all of it is back, on our clock, and what is left."""
-
-    bucket: Bucket
-    all_at_us: int
-    remaining: int
+_MAX_SHARES = 1000
 
 
-class Granted(NamedTuple):
-    """What was granted here and has to be charged: `cost` once, and `floor` as what is known."""
+class Owed(NamedTuple):
+    """What Redis has to be told: `cost` that was granted here, and the use it knew of before.
+
+    What has an `identity` is charged once, however often it is tried.
+    """
 
     key: bytes
     bucket: Bucket
     cost: int
-    floor: int
+    floor: int = 0
+    identity: bytes = b""
+
+    def identified(self, identity: bytes) -> Owed:
+        return self._replace(identity=identity)
 
 
 class LocalLimits:
-    """Decides demands alone.
+    """Decides demands alone, in bounded memory."""
 
-    `running` tells how many leases of a key this process holds. The clocks are read in
-    microseconds: a steady one, and that of the calendar, for months only.
-    """
-
-    def __init__(
-        self,
-        *,
-        workers: int,
-        running: Callable[[bytes], int],
-        capacity: int = _CAPACITY,
-        clock_us: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
-        wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
-    ) -> None:
-        self._workers = workers
-        self._running = running
-        self._clock_us = clock_us
-        self._wall_us = wall_us
-        self._capacity = capacity
-        self._known: Recent[bytes, Known] = Recent(capacity)
-        # For GCRA the theoretical arrival time in ticks, for months what was used.
-        self._states: Recent[bytes, int] = Recent(capacity)
-        self._shares: Recent[Bucket, Rate] = Recent(1000)
-        self._granted: dict[bytes, tuple[Bucket, int]] = {}
+    def __init__(self, memory: Memory, *, max_owed: int) -> None:
+        self._memory = memory
+        self._max_owed = max_owed
+        self._owed: dict[bytes, tuple[Bucket, int]] = {}
+        self._shares: Recent[Bucket, Share] = Recent(_MAX_SHARES)
+        # Units that were granted and could not be remembered.
         self.forgotten = 0
 
-    def note(self, demand: Demand, numbers: list[int]) -> None:
+    def note(self, demand: Demand, numbers: Sequence[int]) -> None:
         """Remember what Redis told."""
-        now = self._clock_us()
-        known = self._known
-        at = 3
+        now = self._memory.clock_us()
+        known = self._memory.known
+        at = NUMBERS_OF_HEAD
         for key, bucket in zip(demand.keys, demand.buckets, strict=True):
-            everything = numbers[at + 3]
+            everything = numbers[at + 4]
             if everything:
-                known[key] = Known(bucket, now + everything, numbers[at])
-            at += 5
+                known[key] = (bucket, now + everything, numbers[at + 1])
+            at += NUMBERS_OF_BUCKET
 
-    def decide(self, demand: Demand) -> list[int]:
+    def decide(self, demand: Demand, *, consume: bool = True) -> list[int]:
         """Return numbers like those of the script; all buckets are consumed or none."""
-        now = self._clock_us()
-        levels = [
-            self._level(bucket, key, now)
-            for key, bucket in zip(demand.keys, demand.buckets, strict=True)
-        ]
+        now = self._memory.clock_us()
+        rows = list(zip(demand.keys, demand.buckets, demand.costs, strict=True))
+        shares = [self._share(bucket) for bucket in demand.buckets]
+        levels = [share.level(key, now) for share, key in zip(shares, demand.keys, strict=True)]
         waits = [
-            self._wait(bucket, level, cost)
-            for bucket, level, cost in zip(demand.buckets, levels, demand.costs, strict=True)
+            share.wait_us(key, level, cost, now)
+            for share, level, (key, _, cost) in zip(shares, levels, rows, strict=True)
         ]
         refused = 2 if demand.never else int(any(waits))
-        if not refused:
-            levels = [
-                self._consume(bucket, key, level, cost, now)
-                for key, bucket, level, cost in zip(
-                    demand.keys, demand.buckets, levels, demand.costs, strict=True
-                )
-            ]
-        told = [refused, self._wall_us()]
-        for index, bucket in enumerate(demand.buckets):
-            state = 2 if demand.costs[index] > bucket.capacity else int(waits[index] > 0)
-            told += [state, *self._tell(bucket, levels[index], waits[index])]
+        told = [refused, self._memory.wall_us()]
+        for share, level, wait, row in zip(shares, levels, waits, rows, strict=True):
+            key, bucket, cost = row
+            after = level
+            if consume and not refused:
+                after = share.consume(key, level, cost, now)
+                self._owe(key, bucket, cost)
+            never = cost > bucket.capacity
+            state, wait_us = (2, 0) if never else (int(wait > 0), wait)
+            remaining, more, everything = share.tell(key, after, now)
+            told += (state, remaining, wait_us, more, everything)
         return told
 
     def charge(self, key: bytes, bucket: Bucket, cost: int) -> None:
         """Count what was consumed already, whatever the state is."""
-        now = self._clock_us()
-        self._consume(bucket, key, self._level(bucket, key, now), cost, now)
-
-    def owed(self, batch: int) -> list[Granted]:
-        """Take up to `batch` of what was granted here and is not charged."""
-        taken = []
-        while self._granted and len(taken) < batch:
-            key, (bucket, cost) = self._granted.popitem()
-            taken.append(Granted(key, bucket, cost, 0))
-        return taken
-
-    def owe(self, granted: Granted) -> None:
-        """Take back what could not be charged."""
-        self._grant(granted.key, granted.bucket, granted.cost)
-
-    def floors(self) -> Iterator[Granted]:
-        """Yield what Redis must know still: it matters where it has lost what it had counted."""
-        now = self._clock_us()
-        for key, (bucket, all_at_us, remaining) in self._known.items():
-            left = all_at_us - now
-            if left <= 0:
-                continue
-            floor = left * bucket.rate.ticks if bucket.rate else bucket.capacity - remaining
-            yield Granted(key, bucket, 0, floor)
-
-    def forget(self) -> None:
-        """Start the next outage from what Redis tells by then."""
-        self._states.clear()
-        self._granted.clear()
-
-    # A level is what is consumed: ticks of the local share for rates, units otherwise.
-
-    def _level(self, bucket: Bucket, key: bytes, now: int) -> int:
-        if bucket.kind is Kind.CONCURRENCY:
-            return self._running(key)
-        state = self._states.get(key)
-        if bucket.kind is Kind.MONTH:
-            return 0 if state is None else state
+        now = self._memory.clock_us()
         share = self._share(bucket)
-        if state is None:
-            state = now * share.ticks + self._level_known(bucket, key, now)
-        return max(0, state - now * share.ticks)
+        share.consume(key, share.level(key, now), cost, now)
+        self._owe(key, bucket, cost)
 
-    def _level_known(self, bucket: Bucket, key: bytes, now: int) -> int:
-        """Return the share of what Redis had counted that this worker begins with."""
-        known = self._known.get(key)
-        if known is None or known.all_at_us <= now:
-            return 0
-        share = self._share(bucket)
-        if bucket.rate is None:
-            used = bucket.capacity - known.remaining
-            return share.full * used // bucket.capacity
-        level = (known.all_at_us - now) * bucket.rate.ticks
-        return share.full * level // bucket.rate.full
-
-    def _share(self, bucket: Bucket) -> Rate:
-        """Return this worker's part of a rate.
-
-        That of a window is half burst and half refill, which together never exceed its amount.
-        """
+    def _share(self, bucket: Bucket) -> Share:
         share = self._shares.get(bucket)
         if share is None:
-            parts = self._workers * (1 if bucket.rate else 2)
-            rate = bucket.rate or Rate.of(
-                bucket.amount, bucket.window_seconds * MICROSECONDS, bucket.amount
-            )
-            share = Rate(
-                interval=rate.interval * parts,
-                ticks=rate.ticks,
-                burst=max(1, rate.burst // parts),
-            )
-            self._shares[bucket] = share
+            share = self._shares[bucket] = share_of(bucket, self._memory)
         return share
 
-    def _allowance(self, bucket: Bucket, key: bytes) -> int:
-        """Return what this worker may grant of a month or of requests at once."""
-        known = self._known.get(key)
-        left = bucket.capacity
-        if bucket.kind is Kind.MONTH and known is not None and known.all_at_us > self._clock_us():
-            left = known.remaining
-            if not left:
-                return 0
-        return max(1, left // self._workers)
+    # What Redis is told when it is back.
 
-    def _wait(self, bucket: Bucket, level: int, cost: int) -> int:
-        if bucket.kind in (Kind.GCRA, Kind.WINDOW):
-            share = self._share(bucket)
-            need = cost * share.interval
-            # An operation that costs more than the share is possible all the same.
-            excess = level + need - max(share.full, need)
-            return max(0, -(-excess // share.ticks))
-        return level
-    
-    def _consume(self, bucket: Bucket, key: bytes, level: int, cost: int, now: int) -> int:
-        return level
+    def _owe(self, key: bytes, bucket: Bucket, cost: int) -> None:
+        owed = self._owed.get(key)
+        if owed is None and len(self._owed) >= self._max_owed:
+            self.forgotten += cost
+            return
+        self._owed[key] = (bucket, cost + (0 if owed is None else owed[1]))
 
-    def _tell(self, bucket: Bucket, level: int, wait: int) -> list[int]:
-        return [0, 0, 0, 0]
+    def take_owed(self, batch: int) -> list[Owed]:
+        """Take up to `batch` of what was granted here and is not charged."""
+        taken: list[Owed] = []
+        while self._owed and len(taken) < batch:
+            key, (bucket, cost) = self._owed.popitem()
+            taken.append(Owed(key, bucket, cost))
+        return taken
+
+    def put_back(self, owed: Owed) -> None:
+        """Remember again what could not be charged."""
+        if owed.cost:
+            self._owe(owed.key, owed.bucket, owed.cost)
+
+    def floors(self) -> Iterator[Owed]:
+        """Yield the use that Redis knew of: it matters where it has forgotten."""
+        now = self._memory.clock_us()
+        for key, (bucket, all_at_us, remaining) in self._memory.known.items():
+            left = all_at_us - now
+            if left > 0:
+                used = left * bucket.rate.ticks if bucket.rate else bucket.capacity - remaining
+                yield Owed(key, bucket, 0, used)
+
+    def forget(self) -> None:
+        """Let the next outage start from what Redis tells by then."""
+        self._memory.states.clear()
+
+    def __repr__(self) -> str:
+        return f"<LocalLimits {len(self._memory.states)} buckets, {len(self._owed)} owed>"

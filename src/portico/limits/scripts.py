@@ -36,8 +36,7 @@ CHARGE = Script(
     LIMIT_FUNCTIONS
     + """
 if ARGV[9] ~= '' then
-  if redis.call('GET', KEYS[2]) == ARGV[9] then return 0 end
-  redis.call('SET', KEYS[2], ARGV[9], 'PX', 3600000)
+  if not redis.call('SET', KEYS[2], '', 'NX', 'PX', 3600000) then return 0 end
 end
 local limits = limits_look(1, 1, limits_now())
 limits[1].kind.floor(limits[1], tonumber(ARGV[8]))

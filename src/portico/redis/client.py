@@ -119,7 +119,7 @@ class RedisClient:
         request = Request(pack(command))
         seconds = self._options.timeout_seconds
         replies: dict[str, object] = {}
-        for node in self._topology.nodes():
+        for node in self._topology.nodes() or (self._topology.node_for(b""),):
             try:
                 replies[node.address] = await node.ask(request, seconds)
             except ErrorReply as reply:

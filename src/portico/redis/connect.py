@@ -101,6 +101,8 @@ def tls_settings(options: RedisOptions) -> dict[str, Any]:
 
 
 def _unavailable(address: str, error: BaseException) -> RedisUnavailable:
+    if isinstance(error.__cause__, theirs.RedisError):
+        error = error.__cause__  # redis-py hides a refused login behind a lost connection
     reason = Reason.TIMEOUT if isinstance(error, TimeoutError) else Reason.CONNECTION
     detail = str(error) or "no answer in time"
     if isinstance(error, theirs.AuthenticationError):

@@ -87,8 +87,8 @@ _NOT_EXECUTED = {
     "NOAUTH": Reason.AUTHENTICATION,
     "WRONGPASS": Reason.AUTHENTICATION,
 }
-# Before Redis 7 the reason a script ended is in the middle: "ERR Error running script … -OOM …".
-_IN_SCRIPT = re.compile(r"^(?:ERR )?Error running script .*? -?([A-Z]+) ")
+# Before Redis 7 what a command of a script met is inside: "Error running script … 1: -OOM …".
+_IN_SCRIPT = re.compile(r"^(?:ERR )?Error running script [^-]*: -([A-Z]+) ")
 
 
 def failure_from(error: theirs.RedisError, *, repeated: bool = False) -> RedisFailure:
@@ -102,12 +102,11 @@ def failure_from(error: theirs.RedisError, *, repeated: bool = False) -> RedisFa
 
 def reply_code(error: theirs.RedisError) -> str:
     """Return the first word of an error reply: `NOSCRIPT`, `OOM`, `ERR`."""
-    code = getattr(error, "status_code", None)
-    if isinstance(code, str):
-        return code
     text = str(error)
     inside = _IN_SCRIPT.match(text)
-    return inside.group(1) if inside else text.partition(" ")[0]
+    if inside is not None:
+        return inside[1]
+    return error.status_code or text.partition(" ")[0]
 
 
 def _text(code: str, error: theirs.RedisError) -> str:

@@ -121,7 +121,7 @@ async def test_a_request_made_for_the_wire_is_a_whole_request_of_httpx() -> None
     assert made.extensions == {"target": b"/b"}
     assert repr(made) == "<Outgoing('POST', 'http://upstream.test/a')>"
     with pytest.raises(AttributeError):
-        made.nothing  # noqa: B018
+        made.nothing  # noqa: B018  # the access is the test
 
 
 async def test_a_response_read_from_the_wire_is_a_whole_response_of_httpx() -> None:
@@ -134,4 +134,4 @@ async def test_a_response_read_from_the_wire_is_a_whole_response_of_httpx() -> N
     assert read.text == "gone"
     assert read.headers["content-type"] == "text/plain"
     with pytest.raises(AttributeError):
-        read.nothing  # noqa: B018
+        read.nothing  # noqa: B018  # the access is the test

@@ -5,6 +5,10 @@ from redis._parsers.base import BaseParser
 
 from portico.redis.errors import Reason, RedisRefused, RedisUnavailable, failure_from
 
+BEFORE_7 = (
+    "ERR Error running script (call to f_9e8ca2f8c84ec1a2aff35b05f72f6a2ea2e2a7c8): @user_script:1:"
+)
+
 
 @pytest.mark.parametrize(
     ("reply", "reason"),
@@ -20,13 +24,10 @@ from portico.redis.errors import Reason, RedisRefused, RedisUnavailable, failure
         ("NOAUTH Authentication required.", Reason.AUTHENTICATION),
         # Redis 6.2 tells what a command of a script met in the middle of the text.
         (
-            "ERR Error running script (call to f_1fa0): @user_script:1: -OOM command not allowed.",
+            f"{BEFORE_7} @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.",
             Reason.OUT_OF_MEMORY,
         ),
-        (
-            "ERR Error running script (call to f_1fa0): @user_script:1: -READONLY You can't.",
-            Reason.READ_ONLY,
-        ),
+        (f"{BEFORE_7} @user_script: 1: -NOREPLICAS Not enough good.", Reason.WRITE_REFUSED),
     ],
 )
 def test_a_reply_that_proves_nothing_was_done_says_so(reply: str, reason: Reason) -> None:
@@ -42,7 +43,8 @@ def test_a_reply_that_proves_nothing_was_done_says_so(reply: str, reason: Reason
         "ERR unknown command",
         "NOPERM this user has no permissions to run the 'get' command",
         "CROSSSLOT Keys in request don't hash to the same slot",
-        "ERR Error running script (call to f_1fa0): @user_script:1: user_script:1: OOM is my word",
+        f"{BEFORE_7} user_script:1: OOM is my word",
+        f"{BEFORE_7} WRONGTYPE Operation against a key holding the wrong kind of value",
         "BUSYGROUP Consumer Group name already exists",
     ],
 )
