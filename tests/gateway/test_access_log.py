@@ -85,7 +85,9 @@ def test_nothing_a_client_writes_gets_into_the_log(gateway: Served) -> None:
             json={"text": secret},
             headers={"Idempotency-Key": secret, "traceparent": secret, "X-Request-Id": secret},
         )
-        gateway.client.post(f"{gateway.url}/oauth2/token", auth=(secret, secret), data={"x": secret})
+        gateway.client.post(
+            f"{gateway.url}/oauth2/token", auth=(secret, secret), data={"x": secret}
+        )
         found = lines(reading, 5)
 
     assert secret not in json.dumps(found)

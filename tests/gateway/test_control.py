@@ -60,9 +60,7 @@ def test_a_draining_gateway_is_alive_but_not_ready(tmp_path: Path) -> None:
 
 def test_a_slash_at_the_end_is_another_path(gateway: Served) -> None:
     """A redirect would send the client to the host that it wrote into Host itself."""
-    answer = gateway.raw(
-        b"GET /livez/ HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
-    )
+    answer = gateway.raw(b"GET /livez/ HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
 
     assert answer.status == 404
     assert b"evil.example" not in answer.body

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.serving import Raw, Served, serving
+from support.serving import Raw, Served, network_config, serving
 
 from gateway.config import Limits
-from support.serving import network_config
 
 BASE = "/experience/kiosk/v1"
 NOTE = {"Idempotency-Key": "k", "Content-Type": "application/json"}
@@ -115,7 +114,11 @@ CASES: dict[str, tuple[int, str, dict[str, Any]]] = {
         "method-not-implemented",
         {"method": "BREW", "path": f"{BASE}/choices/a"},
     ),
-    "a method no API has": (405, "method-not-allowed", {"method": "PATCH", "path": f"{BASE}/notes"}),
+    "a method no API has": (
+        405,
+        "method-not-allowed",
+        {"method": "PATCH", "path": f"{BASE}/notes"},
+    ),
     "a crash": (500, "internal-error", {"path": f"{BASE}/crash"}),
     "a broken promise": (
         500,

@@ -17,7 +17,7 @@ from support.serving import Served, eventually, free_port, network_config, servi
 from support.upstreams import LARGE, PET, Upstream, running
 
 from gateway.app import Gateway
-from gateway.config import ConfigError, Config, External, Scopes
+from gateway.config import Config, ConfigError, External, Scopes
 from portico.contract import ContractError
 from portico.server.validation import Validation
 
@@ -145,9 +145,7 @@ def echo(served: Served, path: str, **options: Any) -> dict[str, Any]:
         "/echo/x?a[b]=c|d",
     ],
 )
-def test_path_and_query_arrive_byte_by_byte(
-    partner: Served, upstream: Upstream, target: str
-) -> None:
+def test_path_and_query_arrive_byte_by_byte(partner: Served, target: str) -> None:
     answer = partner.raw(
         f"GET /store{target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         f"Authorization: Bearer {partner.token('files')}\r\n\r\n".encode()
@@ -309,22 +307,22 @@ def test_an_upstream_learns_that_the_client_has_left(partner: Served, upstream: 
     with partner.client.stream(
         "GET", f"{partner.url}/store/endless", headers=authorization
     ) as response:
-        assert next(parts := response.iter_raw())
+        parts = response.iter_raw()
+        assert next(parts)
         assert not upstream.left.is_set()
-        del parts
 
     assert upstream.left.wait(5)
 
 
 @pytest.mark.parametrize("sized", [True, False])
-def test_an_upload_is_streamed(
-    partner: Served, upstream: Upstream, sized: bool, tmp_path: Path
-) -> None:
+def test_an_upload_is_streamed(upstream: Upstream, sized: bool, tmp_path: Path) -> None:
     data = bytes(range(256)) * 4 * 3 * 1024  # 3 MiB
     upstream.chunks.clear()
     limit = External(**{**vars(files(upstream.url)), "body_bytes": 4 * 1024 * 1024})
     with serving(config(tmp_path, files=limit)) as served:
-        content: Any = data if sized else (data[at : at + 65_536] for at in range(0, len(data), 65_536))
+        content: Any = (
+            data if sized else (data[at : at + 65_536] for at in range(0, len(data), 65_536))
+        )
         response = served.request(
             "PUT",
             "/store/files/big.bin",
@@ -366,9 +364,7 @@ def test_a_required_upload_must_be_there(partner: Served) -> None:
 
 
 def test_an_upload_of_another_type_is_refused(partner: Served) -> None:
-    response = partner.request(
-        "PUT", "/store/files/a", json={"a": 1}, token=partner.token("files")
-    )
+    response = partner.request("PUT", "/store/files/a", json={"a": 1}, token=partner.token("files"))
 
     assert response.status_code == 415
 
@@ -457,7 +453,9 @@ def test_an_answer_without_body_that_states_a_length_keeps_the_connection(tmp_pa
         with sock:
             for _ in range(2):
                 sock.recv(65_536)
-                sock.sendall(b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\nContent-Length: 99\r\n\r\n')
+                sock.sendall(
+                    b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\nContent-Length: 99\r\n\r\n'
+                )
             sock.recv(1)
 
     thread = threading.Thread(target=answer, daemon=True)

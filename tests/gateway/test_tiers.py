@@ -79,7 +79,13 @@ def test_a_location_is_below_the_base_path_of_the_callee(network: Served) -> Non
 def test_an_empty_reply_has_no_body(network: Served) -> None:
     found = reply(network, "removeThing", arguments={"thingId": "1"})
 
-    assert found == {"status": 204, "body": None, "kind": "NoneType", "headers": [], "mediaType": ""}
+    assert found == {
+        "status": 204,
+        "body": None,
+        "kind": "NoneType",
+        "headers": [],
+        "mediaType": "",
+    }
 
 
 @pytest.mark.parametrize("how", ["bytes", "stream", "text"])
@@ -112,7 +118,7 @@ def echoed(network: Served, **description: Any) -> dict[str, Any]:
     "arguments",
     [
         {"name": "a/b c;d%e+f&g=h?i#j"},
-        {"name": "äöü–😀"},
+        {"name": "äöü😀"},
         {"name": "..x"},
         {"count": -3, "ratio": 0.1, "whether": False},
         {"ratio": 1e300},
@@ -476,9 +482,7 @@ def test_a_slow_callee_is_a_504_within_the_budget(network: Served) -> None:
 
 
 def test_an_inner_budget_leaves_its_caller_time_to_answer(network: Served) -> None:
-    response = as_a_tier(
-        network, 500, operation="wait", arguments={"seconds": 20}, catch=True
-    )
+    response = as_a_tier(network, 500, operation="wait", arguments={"seconds": 20}, catch=True)
 
     # The handler of basket had time to catch the problem and to make an answer of it.
     assert response.status_code == 200

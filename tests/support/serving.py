@@ -162,6 +162,8 @@ class _Runner:
         except BaseException as error:  # noqa: BLE001  # it is raised where the test waits
             self._failure = error
             self._ready.set()
+        finally:
+            self._sock.close()
 
     def wait(self) -> Served:
         self._ready.wait(_SECONDS)

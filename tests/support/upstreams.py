@@ -119,7 +119,10 @@ async def _file(upstream: Upstream, scope: Any, receive: Any, send: Any) -> None
 
 async def _events(upstream: Upstream, scope: Any, receive: Any, send: Any) -> None:
     """Send an event, and the next one only when the test has seen it."""
-    del scope, receive
+    del receive
+    if scope["method"] == "HEAD":
+        await respond(send, media_type="text/event-stream")
+        return
     media_type = [(b"content-type", b"text/event-stream")]
     await send({"type": "http.response.start", "status": 200, "headers": media_type})
     for number in range(1, 4):

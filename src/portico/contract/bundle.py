@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from portico.contract.findings import ContractError, Finding, Position
-from portico.contract.source import MAX_NODES, Pointer, SourceFile
-from portico.contract.walk import MAPS, NAMED
+from portico.contract.identifiers import base_within, pointer_parts, render
+from portico.contract.references import BrokenReferenceError, Files, Place, Target
+from portico.contract.source import Pointer, SourceFile
+from portico.contract.walk import Schema, kind_at, map_schemas, rebuild
 
-# A reference below one of these keys points at that kind of component.
+MAX_OBJECTS = 1_000_000  # of one document after its references have been followed
+# Where a referenced object of another file is put, by its kind.
 _SECTIONS = {
-    "parameters": "parameters",
-    "responses": "responses",
+    "schema": "schemas",
+    "response": "responses",
+    "parameter": "parameters",
+    "example": "examples",
     "requestBody": "requestBodies",
-    "requestBodies": "requestBodies",
-    "headers": "headers",
-    "links": "links",
-    "callbacks": "callbacks",
-    "securitySchemes": "securitySchemes",
-    "examples": "examples",
+    "header": "headers",
+    "securityScheme": "securitySchemes",
+    "link": "links",
+    "callback": "callbacks",
+    "mediaType": "mediaTypes",
 }
-_DATA_KEYS = frozenset({"example", "default", "enum", "const", "value"})
-_NAMED_KEYS = frozenset({*NAMED, *MAPS, "schemas", "examples"}) - {"parameters"}
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -36,11 +38,13 @@ class Bundle:
 
     document: dict[str, Any]
     main: SourceFile
-    lifted: dict[Pointer, tuple[SourceFile, Pointer]]
+    lifted: dict[Pointer, Target]
 
     def position(self, pointer: Sequence[object]) -> Position:
         """Return where the part of the bundled document at `pointer` was written."""
         parts = tuple(str(part) for part in pointer)
+        if self.main.has(parts):
+            return self.main.position(parts)
         for length in range(len(parts), 0, -1):
             origin = self.lifted.get(parts[:length])
             if origin is not None:
@@ -48,291 +52,245 @@ class Bundle:
                 return source.position(prefix + parts[length:])
         return self.main.position(parts)
 
+    def finding(self, pointer: Sequence[object], rule: str, message: str, hint: str) -> Finding:
+        """Return what is wrong at `pointer` of the bundled document."""
+        return Finding(position=self.position(pointer), rule=rule, message=message, hint=hint)
+
 
 def bundle(path: Path, root: Path) -> Bundle:
     """Return the document at `path` with every reference made local.
 
     References may name files below `root` only. Raises ContractError with a finding for each
-    reference that leaves it, names another host or points at nothing.
+    reference that leaves it, names another host, or points at nothing or at the wrong thing.
     """
-    bundler = _Bundler(path, root.resolve())
-    return bundler.run()
+    files = Files(path, root)
+    data = files.main.data
+    if not isinstance(data, dict) or not isinstance(data.get("openapi"), str):
+        raise ContractError(
+            [
+                Finding(
+                    position=files.main.position(),
+                    rule="not-openapi",
+                    message="the document has no openapi version",
+                    hint="start it with a line such as `openapi: 3.1.1`",
+                )
+            ]
+        )
+    return _Bundler(files).run(data)
 
 
 class _Bundler:
-    def __init__(self, path: Path, root: Path) -> None:
-        self._root = root
-        self._main = SourceFile(path)
-        self._files = {path.resolve(): self._main}
-        self._names: dict[tuple[Path, Pointer, str], Pointer] = {}
-        self._lifted: dict[Pointer, tuple[SourceFile, Pointer]] = {}
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._main = files.main
+        self._names: dict[tuple[SourceFile, Pointer, str], Pointer] = {}
+        self._lifted: dict[Pointer, Target] = {}
         self._components: dict[Pointer, Any] = {}
+        self._queue: deque[tuple[Pointer, Place, str]] = deque()
+        self._inlining: list[Target] = []
         self._findings: list[Finding] = []
         self._count = 0
 
-    def run(self) -> Bundle:
-        data = self._main.data
-        if not isinstance(data, dict) or not isinstance(data.get("openapi"), str):
-            raise ContractError(
-                [
-                    Finding(
-                        position=self._main.position(),
-                        rule="not-openapi",
-                        message="the document has no openapi version",
-                        hint="start it with a line such as `openapi: 3.1.1`",
-                    )
-                ]
-            )
-        try:
-            document = self._copy(data, self._main, (), "schemas")
-        except RecursionError:
-            document = {}
-            self._find(self._main, (), "unreadable-document", "the document nests too deep")
-        self._attach(document)
-        self._check_local(document)
+    def run(self, data: dict[str, Any]) -> Bundle:
+        document: dict[str, Any] = self._copy(data, Place(self._main), "document")
+        while self._queue:
+            target, place, kind = self._queue.popleft()
+            value = place.source.get(place.pointer)
+            self._components[target] = self._copy(value, place, kind)
         if self._findings:
             raise ContractError(self._findings)
+        self._attach(document)
+        # Every reference is a pointer now; only dynamic ones still need the names of schemas.
+        if self._files.mention("$id") and not self._files.mention("$dynamicRef"):
+            document = map_schemas(document, _without_id)
         return Bundle(document, self._main, self._lifted)
 
     def _attach(self, document: dict[str, Any]) -> None:
         for (_, section, name), value in self._components.items():
-            document.setdefault("components", {}).setdefault(section, {})[name] = value
+            components = document.setdefault("components", {})
+            members = components.setdefault(section, {}) if isinstance(components, dict) else None
+            if isinstance(members, dict):  # whatever else it is, validation finds it
+                members[name] = value
 
-    def _copy(self, node: Any, source: SourceFile, pointer: Pointer, section: str) -> Any:
-        self._count += 1
-        if self._count > MAX_NODES:
-            self._find(source, pointer, "unreadable-document", "the document expands too far")
-            raise ContractError(self._findings)
-        if isinstance(node, list):
-            return [
-                self._copy(item, source, (*pointer, str(index)), section)
-                for index, item in enumerate(node)
-            ]
+    def _copy(self, node: Any, place: Place, kind: str) -> Any:
         if not isinstance(node, dict):
             return node
-        if isinstance(node.get("$ref"), str) and not _names_things(pointer):
-            return self._reference(node, source, pointer, section)
-        return self._copy_mapping(node, source, pointer, section)
+        self._count += 1
+        if self._count > MAX_OBJECTS:
+            raise ContractError([*self._findings, _too_large(place)])
+        if kind == "schema" and "$id" in node:
+            place = Place(place.source, place.pointer, base_within(node, place.base))
+        if isinstance(node.get("$ref"), str):
+            if kind == "pathItem":
+                return self._path_item(node, place)
+            if kind in _SECTIONS:
+                return self._reference(node, place, kind)
+        return self._members(node, place, kind)
 
-    def _copy_mapping(
-        self, node: dict[str, Any], source: SourceFile, pointer: Pointer, section: str
-    ) -> dict[str, Any]:
-        copied: dict[str, Any] = {}
-        named = _names_things(pointer)
-        for key, value in node.items():
-            inner = (*pointer, key)
-            if key in _DATA_KEYS and not named:
-                copied[key] = value
-            elif key == "mapping" and pointer[-1:] == ("discriminator",):
-                copied[key] = self._mapping(value, source, inner)
-            else:
-                kind = "schemas" if key in {"schema", "schemas"} else _SECTIONS.get(key, section)
-                copied[key] = self._copy(value, source, inner, section if named else kind)
+    def _members(self, node: dict[str, Any], place: Place, kind: str) -> dict[str, Any]:
+        copied = rebuild(
+            node, kind, lambda value, way, inner: self._copy(value, place.at(*way), inner)
+        )
+        if kind == "schema" and isinstance(node.get("discriminator"), dict):
+            at = place.at("discriminator")
+            copied["discriminator"] = self._discriminator(node["discriminator"], at)
         return copied
 
-    def _mapping(self, value: Any, source: SourceFile, pointer: Pointer) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {
-            key: self._target(target, source, (*pointer, key), "schemas")
-            if isinstance(target, str) and ("#" in target or "/" in target or "." in target)
-            else target
-            for key, target in value.items()
-        }
+    def _reference(self, node: dict[str, Any], place: Place, kind: str) -> dict[str, Any]:
+        target = self._target(node["$ref"], place.at("$ref"), kind)
+        return {"$ref": target, **self._members(_siblings(node), place, kind)}
 
-    def _reference(
-        self, node: dict[str, Any], source: SourceFile, pointer: Pointer, section: str
-    ) -> Any:
-        if len(pointer) == 2 and pointer[0] in {"paths", "webhooks"}:
-            return self._path_item(node, source, pointer)
-        target = self._target(node["$ref"], source, (*pointer, "$ref"), section)
-        siblings = {key: value for key, value in node.items() if key != "$ref"}
-        return {"$ref": target, **self._copy_mapping(siblings, source, pointer, section)}
-
-    def _path_item(self, node: dict[str, Any], source: SourceFile, pointer: Pointer) -> Any:
+    def _path_item(self, node: dict[str, Any], place: Place) -> dict[str, Any]:
         """Put a referenced path item in place, with the reference's own members over it."""
-        found = self._find_target(node["$ref"], source, (*pointer, "$ref"))
+        own = self._members(_siblings(node), place, "pathItem")
+        found = self._follow(node["$ref"], place.at("$ref"), "pathItem")
         if found is None:
-            return {}
-        origin, inner = found
-        value = self._value(origin, inner, source, pointer)
-        self._lifted[pointer] = (origin, inner)
-        copied = self._copy(value, origin, inner, "schemas") if isinstance(value, dict) else {}
-        own = {key: member for key, member in node.items() if key != "$ref"}
-        return {**copied, **self._copy_mapping(own, source, pointer, "schemas")}
-
-    def _target(self, ref: str, source: SourceFile, at: Pointer, section: str) -> str:
-        found = self._find_target(ref, source, at)
-        if found is None:
-            return ref
+            return own
+        if found in self._inlining:
+            self._report(place.at("$ref"), _circular(node["$ref"]))
+            return own
+        if place.source is self._main:
+            self._lifted[place.pointer] = found
         origin, pointer = found
-        if origin is self._main:
-            return _render(pointer) if pointer or ref.startswith("#") else ref
-        return _render(self._lift(origin, pointer, section, (source, at)))
+        self._inlining.append(found)
+        copied = self._copy(origin.get(pointer), Place(origin, pointer), "pathItem")
+        self._inlining.pop()
+        return {**copied, **own}
 
-    def _find_target(
-        self, ref: str, source: SourceFile, at: Pointer
-    ) -> tuple[SourceFile, Pointer] | None:
-        location, _, fragment = ref.partition("#")
-        pointer = _pointer(fragment)
-        if pointer is None:
-            # `#name` is an anchor, resolved by the schema validator; a pointer starts with a slash.
-            return (source, ()) if source is self._main and not location else None
-        if not location:
-            return source, pointer
-        origin = self._open(location, source, at)
-        return None if origin is None else (origin, pointer)
+    def _discriminator(self, node: dict[str, Any], place: Place) -> dict[str, Any]:
+        copied = dict(node)
+        if isinstance(node.get("mapping"), dict):
+            copied["mapping"] = {
+                key: self._mapped(value, place.at("mapping", key))
+                for key, value in node["mapping"].items()
+            }
+        if "defaultMapping" in node:
+            at = place.at("defaultMapping")
+            copied["defaultMapping"] = self._mapped(node["defaultMapping"], at)
+        return copied
 
-    def _open(self, location: str, source: SourceFile, at: Pointer) -> SourceFile | None:
-        if urlsplit(location).scheme or location.startswith("//"):
-            self._find(
-                source,
-                at,
-                "remote-ref",
-                f"the reference {location!r} leaves this machine",
-                "copy the document into the contract folder and refer to it by a relative path",
-            )
-            return None
-        path = (source.path.parent / unquote(location)).resolve()
-        if not path.is_relative_to(self._root):
-            self._find(
-                source,
-                at,
-                "escaping-ref",
-                f"the reference {location!r} leaves the folder {self._root}",
-                "keep every referenced file inside the contract folder",
-            )
-            return None
-        return self._load(path, location, source, at)
-
-    def _load(
-        self, path: Path, location: str, source: SourceFile, at: Pointer
-    ) -> SourceFile | None:
-        if path not in self._files:
-            if not path.is_file():
-                self._unresolved(location, source, at)
-                return None
-            self._files[path] = SourceFile(path)
-        return self._files[path]
-
-    def _lift(
-        self, origin: SourceFile, pointer: Pointer, section: str, at: tuple[SourceFile, Pointer]
-    ) -> Pointer:
-        key = (origin.path.resolve(), pointer, section)
-        if key in self._names:
-            return self._names[key]
-        place = ("components", section, self._free_name(origin, pointer, section))
-        self._names[key] = place
-        self._lifted[place] = (origin, pointer)
-        self._components[place] = {}
-        value = self._value(origin, pointer, *at)
-        self._components[place] = self._copy(value, origin, pointer, section)
-        return place
-
-    def _value(
-        self, origin: SourceFile, pointer: Pointer, source: SourceFile, at: Pointer
-    ) -> object:
+    def _mapped(self, value: object, place: Place) -> object:
+        """Return what a discriminator maps to as a reference; it may name a component."""
+        if not isinstance(value, str):
+            return value
+        component = ("components", "schemas", value)
         try:
-            return origin.get(pointer)
+            place.source.get(component)
         except KeyError:
-            self._unresolved(f"{origin.path.name}{_render(pointer)}", source, at)
-            return {}
+            return self._target(value, place, "schema")
+        return self._target(render(component), Place(place.source, place.pointer), "schema")
+
+    def _target(self, reference: str, place: Place, kind: str) -> str:
+        """Return the local reference to what `reference` leads to."""
+        found = self._follow(reference, place, kind)
+        if found is None:
+            return reference
+        origin, pointer = found
+        if origin is self._main and kind_at(pointer) == kind:
+            return render(pointer)
+        return render(self._lift(origin, pointer, kind))
+
+    def _follow(self, reference: str, place: Place, kind: str) -> Target | None:
+        """Return what a reference leads to, None with a finding where it is broken."""
+        try:
+            source, pointer = self._files.locate(reference, place)
+            known = kind_at(pointer) if source is self._main else None
+            fits = isinstance(source.get(pointer), dict | bool if kind == "schema" else dict)
+            if not fits or known not in {None, kind}:
+                raise _mismatched(reference, kind)
+        except BrokenReferenceError as error:
+            self._report(place, error)
+        except ContractError as error:
+            self._findings.extend(error.findings)
+        else:
+            return source, pointer
+        return None
+
+    def _lift(self, origin: SourceFile, pointer: Pointer, kind: str) -> Pointer:
+        """Return the component that an object of another file becomes."""
+        key = (origin, pointer, kind)
+        if key not in self._names:
+            section = _SECTIONS[kind]
+            place = ("components", section, self._free_name(origin, pointer, section))
+            self._names[key] = place
+            self._lifted[place] = (origin, pointer)
+            self._components[place] = None
+            self._queue.append((place, Place(origin, pointer), kind))
+        return self._names[key]
 
     def _free_name(self, origin: SourceFile, pointer: Pointer, section: str) -> str:
         stem = pointer[-1] if pointer else origin.path.name.partition(".")[0]
         words = [word for word in _NAME.sub(" ", stem).replace("-", " ").split() if word]
         name = "".join(word[0].upper() + word[1:] for word in words) or "Part"
-        taken = self._main.data.get("components", {}).get(section, {})
         candidate, count = name, 1
-        while candidate in taken or ("components", section, candidate) in self._components:
+        while self._is_taken(section, candidate):
             count += 1
             candidate = f"{name}{count}"
         return candidate
 
-    def _check_local(self, node: Any, pointer: Pointer = ()) -> None:
-        """Report every local reference of the main file that points at nothing."""
-        pending: list[tuple[Any, Pointer]] = [(self._main.data, ())]
-        while pending:
-            node, pointer = pending.pop()
-            if isinstance(node, list):
-                pending.extend((item, (*pointer, str(i))) for i, item in enumerate(node))
-            elif isinstance(node, dict):
-                ref = node.get("$ref")
-                if isinstance(ref, str) and not _names_things(pointer):
-                    self._check_local_ref(ref, (*pointer, "$ref"))
-                pending.extend(
-                    (value, (*pointer, key))
-                    for key, value in node.items()
-                    if key not in _DATA_KEYS or _names_things(pointer)
-                )
-
-    def _check_local_ref(self, ref: str, at: Pointer) -> None:
-        inner = _pointer(ref[1:]) if ref.startswith("#") else None
-        if not inner:
-            return
+    def _is_taken(self, section: str, name: str) -> bool:
+        if ("components", section, name) in self._components:
+            return True
         try:
-            self._main.get(inner)
+            self._main.get(("components", section, name))
         except KeyError:
-            self._unresolved(ref, self._main, at)
+            return False
+        return True
 
-    def _unresolved(self, ref: str, source: SourceFile, at: Pointer) -> None:
-        self._find(
-            source,
-            at,
-            "unresolved-ref",
-            f"the reference {ref!r} points at nothing",
-            "correct the path, or add what it names",
-        )
-
-    def _find(
-        self, source: SourceFile, pointer: Pointer, rule: str, message: str, hint: str = ""
-    ) -> None:
+    def _report(self, place: Place, error: BrokenReferenceError) -> None:
+        position = place.source.position(place.pointer)
         self._findings.append(
-            Finding(
-                position=source.position(pointer),
-                rule=rule,
-                message=message,
-                hint=hint or "write the document in a smaller or flatter way",
-            )
+            Finding(position=position, rule=error.rule, message=error.message, hint=error.hint)
         )
 
 
-def _names_things(pointer: Pointer) -> bool:
-    """Tell whether the keys below `pointer` are names of the author, not of OpenAPI."""
-    named = False
-    for part in pointer:
-        # A key below one that names things is a name itself, whatever it looks like.
-        named = not named and part in _NAMED_KEYS
-    return named
+def _siblings(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key != "$ref"}
 
 
-def _pointer(fragment: str) -> Pointer | None:
-    """Return the parts of a JSON pointer fragment, or None if it is an anchor name."""
-    if not fragment:
-        return ()
-    if not fragment.startswith("/"):
-        return None
-    return tuple(
-        unquote(part).replace("~1", "/").replace("~0", "~") for part in fragment[1:].split("/")
+def _without_id(schema: Schema) -> Schema:
+    schema.pop("$id", None)
+    return schema
+
+
+def _mismatched(reference: str, kind: str) -> BrokenReferenceError:
+    return BrokenReferenceError(
+        "mismatched-ref",
+        f"the reference {reference!r} does not lead to a {kind}",
+        f"refer to a {kind}",
     )
 
 
-def _render(pointer: Pointer) -> str:
-    return "#" + "".join(
-        "/" + part.replace("~", "~0").replace("/", "~1").replace("%", "%25") for part in pointer
+def _circular(reference: str) -> BrokenReferenceError:
+    return BrokenReferenceError(
+        "circular-ref",
+        f"the reference {reference!r} leads back to itself",
+        "write one of the objects on the way without a reference",
     )
+
+
+def _too_large(place: Place) -> Finding:
+    return Finding(
+        position=place.source.position(place.pointer),
+        rule="unreadable-document",
+        message=f"the document expands to more than {MAX_OBJECTS} objects",
+        hint="refer to shared parts as components, which are not repeated",
+    )
+
+
+def target(document: Mapping[str, Any], reference: str) -> Any:
+    """Return what stands where a reference of the bundled document points."""
+    node: Any = document
+    for part in pointer_parts(reference.removeprefix("#")) or ():
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    return node
 
 
 def resolve(document: Mapping[str, Any], node: Any) -> Any:
-    """Return what a local `$ref` of the bundled document leads to, following chains."""
-    for _ in range(64):  # a longer chain is a circle
-        if not isinstance(node, dict) or not isinstance(node.get("$ref"), str):
-            return node
-        parts = _pointer(node["$ref"][1:])
-        if parts is None:
-            return node
-        target: Any = document
-        for part in parts:
-            target = target[int(part)] if isinstance(target, list) else target[part]
-        node = target
-    return {}
+    """Return what a local `$ref` of the bundled document leads to, following chains.
+
+    Schemas may say more beside a `$ref`; `schema_parts` has all of it.
+    """
+    while isinstance(node, dict) and isinstance(node.get("$ref"), str):
+        node = target(document, node["$ref"])
+    return node

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from portico.contract.bundle import resolve
+from portico.contract.schema_parts import alternatives, parts, properties, schema_types
+
+__all__ = ["Cast", "compile_cast", "schema_types"]
 
 Cast = Callable[[Any], Any]
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,99})\Z").match
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,99})?(?:[eE][+-]?[0-9]{1,3})?\Z").match
 _BOOLEANS = {"true": True, "false": False}
-_MAX_DEPTH = 8  # of alternatives inside alternatives
 
 
 def integer(text: Any) -> Any:
@@ -23,7 +25,10 @@ def integer(text: Any) -> Any:
 def number(text: Any) -> Any:
     if not isinstance(text, str) or not _NUMBER(text):
         return text
-    return int(text) if _INTEGER(text) else float(text)
+    if _INTEGER(text):
+        return int(text)
+    value = float(text)
+    return value if math.isfinite(value) else text
 
 
 def boolean(text: Any) -> Any:
@@ -35,87 +40,96 @@ def compile_cast(document: Mapping[str, Any], schema: Any) -> Cast | None:
 
     A cast leaves what it cannot read unchanged, so that the one schema check reports it.
     """
-    kinds = schema_types(document, schema)
-    if "array" in kinds:
-        return _array_cast(document, schema)
-    if "object" in kinds:
-        return _object_cast(document, schema)
-    if "number" in kinds:
-        return number
-    if "integer" in kinds:
-        return integer
-    return boolean if "boolean" in kinds else None
+    return _Casts(document).compile(schema)
 
 
-def schema_types(document: Mapping[str, Any], schema: Any, depth: int = 0) -> set[str]:
-    """Return the JSON types a schema may allow, as far as its keywords say."""
-    schema = resolve(document, schema)
-    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
-        return set()
-    declared = schema.get("type")
-    kinds = {declared} if isinstance(declared, str) else set(declared or ())
-    if not kinds:
-        values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]
-        kinds = {_TYPE_NAMES[type(value)] for value in values}
-    for key in ("allOf", "anyOf", "oneOf"):
-        for part in schema.get(key, ()):
-            kinds |= schema_types(document, part, depth + 1)
-    if not kinds and "properties" in schema:
-        return {"object"}
-    return kinds
+class _Casts:
+    """The casts of one parameter; schemas that contain themselves get one cast each."""
 
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self._made: dict[int, Cast | None] = {}
 
-_TYPE_NAMES = {
-    str: "string",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    type(None): "null",
-    list: "array",
-    dict: "object",
-}
+    def compile(self, schema: Any) -> Cast | None:
+        key = id(schema)
+        if key not in self._made:
+            self._made[key] = lambda value: self._again(key, value)
+            self._made[key] = self._make(schema)
+        return self._made[key]
 
+    def _again(self, key: int, value: Any) -> Any:
+        cast = self._made[key]
+        return value if cast is None else cast(value)
 
-def properties(document: Mapping[str, Any], schema: Any, depth: int = 0) -> dict[str, Any]:
-    """Return the declared properties of an object schema, those of `allOf` parts included."""
-    schema = resolve(document, schema)
-    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
+    def _make(self, schema: Any) -> Cast | None:
+        kinds = schema_types(self._document, schema)
+        if "array" in kinds:
+            return self._array(schema)
+        if "object" in kinds:
+            return self._object(schema)
+        is_number, is_boolean = bool(kinds & {"number", "integer"}), "boolean" in kinds
+        to_number = number if "number" in kinds else integer
+        if is_number and is_boolean:
+            return lambda text: boolean(to_number(text))
+        if is_number:
+            return to_number
+        return boolean if is_boolean else None
+
+    def _array(self, schema: Any) -> Cast | None:
+        item = self.compile(self._items(schema))
+        if item is None:
+            return _as_list
+
+        def cast_array(values: Any) -> Any:
+            values = _as_list(values)
+            return [item(value) for value in values] if isinstance(values, list) else values
+
+        return cast_array
+
+    def _items(self, schema: Any) -> Any:
+        for part in parts(self._document, schema):
+            if "items" in part:
+                return part["items"]
+        for alternative in alternatives(self._document, schema):
+            for part in parts(self._document, alternative):
+                if "items" in part:
+                    return part["items"]
         return {}
-    found: dict[str, Any] = {}
-    for part in schema.get("allOf", ()):
-        found.update(properties(document, part, depth + 1))
-    found.update(schema.get("properties", {}))
-    return found
 
+    def _object(self, schema: Any) -> Cast | None:
+        casts: dict[str, Cast] = {}
+        for name, inner in properties(self._document, schema).items():
+            cast = self.compile(inner)
+            if cast is not None:
+                casts[name] = cast
+        others = self._others(schema)
+        if not casts and others is None:
+            return None
 
-def _array_cast(document: Mapping[str, Any], schema: Any) -> Cast | None:
-    item = compile_cast(document, _items(document, schema))
-    if item is None:
-        return None
-    return lambda values: [item(value) for value in values] if isinstance(values, list) else values
+        def cast_object(values: Any) -> Any:
+            if not isinstance(values, dict):
+                return values
+            return {
+                key: casts[key](value) if key in casts else others(value) if others else value
+                for key, value in values.items()
+            }
 
+        return cast_object
 
-def _items(document: Mapping[str, Any], schema: Any) -> Any:
-    schema = resolve(document, schema)
-    for part in (schema, *schema.get("allOf", ()), *schema.get("anyOf", ())):
-        resolved = resolve(document, part)
-        if isinstance(resolved, dict) and "items" in resolved:
-            return resolved["items"]
-    return {}
-
-
-def _object_cast(document: Mapping[str, Any], schema: Any) -> Cast | None:
-    casts: dict[str, Cast] = {}
-    for name, inner in properties(document, schema).items():
-        cast = compile_cast(document, inner)
-        if cast is not None:
-            casts[name] = cast
-    if not casts:
+    def _others(self, schema: Any) -> Cast | None:
+        """Return the cast of members that are not declared by name."""
+        for part in parts(self._document, schema):
+            if isinstance(part.get("additionalProperties"), dict):
+                return self.compile(part["additionalProperties"])
         return None
 
-    def cast_object(values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        return {key: casts[key](value) if key in casts else value for key, value in values.items()}
 
-    return cast_object
+def _as_list(values: Any) -> Any:
+    """Return `a[]=x` and `a[0]=x&a[1]=y`, read as objects, as the lists they mean."""
+    if not isinstance(values, dict):
+        return values
+    if set(values) == {""}:
+        return values[""] if isinstance(values[""], list) else [values[""]]
+    if list(values) == [str(index) for index in range(len(values))]:
+        return list(values.values())
+    return values

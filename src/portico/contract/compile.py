@@ -2,55 +2,46 @@
 
 from __future__ import annotations
 
-import calendar
-import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from email.utils import format_datetime
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import jsonschema_rs
 
-from portico.contract.bodies import compile_decoder, is_opaque
+from portico.contract.answers import Answer
+from portico.contract.bodies import compile_decoder, handling
 from portico.contract.bundle import Bundle, resolve
 from portico.contract.findings import ContractError, Finding
 from portico.contract.media import MediaTable, is_json
-from portico.contract.operation import Answer, Content, Operation
+from portico.contract.notices import notices
+from portico.contract.operation import Content, Operation
+from portico.contract.operations import Described, operations_of, parameters_of
 from portico.contract.parameters import (
     IGNORED_HEADERS,
     Parameter,
     Reader,
     compile_reader,
     read_parameter,
+    takes_the_rest,
 )
-from portico.contract.route import template_names
+from portico.contract.schema_parts import schema_types
 from portico.contract.schemas import SchemaSet, Validator
-from portico.contract.security import Requirement, compile_requirement
-from portico.contract.shape import Shaper, compile_shaper
+from portico.contract.security import Requirement
+from portico.contract.segments import template_names
+from portico.contract.shape import Shaper, Shapers
+from portico.contract.walk import Pointer
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
-_PLACES = ("path", "query", "header", "cookie", "querystring")
+__all__ = ["Compiler", "operations_of"]
+
+_PLACES = ("path", "query", "header", "cookie")
 T = TypeVar("T")
 
 
-def operations_of(
-    document: Mapping[str, Any],
-) -> Iterator[tuple[tuple[str, ...], str, str, Mapping[str, Any], Mapping[str, Any]]]:
-    """Yield pointer, template, method, path item and operation for each operation."""
-    for template, item in document.get("paths", {}).items():
-        if not isinstance(item, dict):
-            continue
-        for method in METHODS:
-            if isinstance(item.get(method), dict):
-                yield ("paths", template, method), template, method.upper(), item, item[method]
-        additional = item.get("additionalOperations", {})
-        for method, operation in additional.items():
-            pointer = ("paths", template, "additionalOperations", method)
-            yield pointer, template, method, item, operation
-
-
 class Compiler:
-    """Compiles the operations of one bundled document in the 3.1 form."""
+    """Compiles the operations of one bundled document in the 3.1 form.
+
+    Raises ContractError for schemas that cannot be compiled, here and in `compile`.
+    """
 
     def __init__(
         self, document: Mapping[str, Any], bundle: Bundle, *, reject_unknown_query: bool
@@ -58,36 +49,28 @@ class Compiler:
         self._document = document
         self._bundle = bundle
         self._reject_unknown_query = reject_unknown_query
-        self._requests = SchemaSet(document, "request")
-        self._responses = SchemaSet(document, "response")
         self._findings: list[Finding] = []
+        try:
+            self._requests = SchemaSet(document, "request")
+            self._responses = SchemaSet(document, "response")
+        except (jsonschema_rs.ReferencingError, ValueError) as error:
+            raise ContractError([_invalid(bundle, ("components",), error)]) from None
+        self._request_shapers = Shapers(document, "request")
+        self._response_shapers = Shapers(document, "response")
 
-    def compile(
-        self, secure: Callable[[Mapping[str, Any]], Requirement | None]
-    ) -> tuple[Operation, ...]:
-        """Return the operations; raises ContractError for schemas that cannot be compiled.
-
-        `secure` may decide on an operation's requirement instead of its `security` member.
-        """
-        compiled = []
-        for pointer, template, method, item, node in operations_of(self._document):
-            operation = self._operation(pointer, template, method, item, node, secure(node))
-            if operation is not None:
-                compiled.append(operation)
+    def compile(self, secure: Callable[[Mapping[str, Any]], Requirement]) -> tuple[Operation, ...]:
+        """Return the operations; `secure` decides what each asks of its caller."""
+        compiled = [
+            self._operation(described, secure(described[-1]))
+            for described in operations_of(self._document)
+        ]
         if self._findings:
             raise ContractError(self._findings)
-        return tuple(compiled)
+        return tuple(operation for operation in compiled if operation is not None)
 
-    def _operation(
-        self,
-        pointer: tuple[str, ...],
-        template: str,
-        method: str,
-        item: Mapping[str, Any],
-        node: Mapping[str, Any],
-        security: Requirement | None,
-    ) -> Operation | None:
-        parameters = self._parameters(item, node)
+    def _operation(self, described: Described, security: Requirement) -> Operation | None:
+        pointer, template, method, _, node = described
+        parameters = self._parameters(described)
         readers = {place: self._readers(parameters, place) for place in _PLACES}
         order = {name: index for index, name in enumerate(template_names(template))}
         composite = self._composite(parameters)
@@ -103,7 +86,7 @@ class Compiler:
             pointer=pointer,
             summary=str(node.get("summary", "")),
             parameters=parameters,
-            security=security or self._security(node),
+            security=security,
             deprecated=bool(node.get("deprecated", False)),
             notices=notices(node),
             idempotency=_idempotency(parameters),
@@ -114,7 +97,7 @@ class Compiler:
             produces=_produces(answers),
             validator=validator,
             path_readers=tuple(sorted(readers["path"], key=lambda reader: order[reader.name])),
-            query_readers=readers["query"] + readers["querystring"],
+            query_readers=readers["query"],
             header_readers=tuple(
                 (reader.name.lower().encode("latin-1"), reader) for reader in readers["header"]
             ),
@@ -122,71 +105,69 @@ class Compiler:
             reject_unknown_query=self._reject_unknown_query,
         )
 
-    def _security(self, node: Mapping[str, Any]) -> Requirement:
-        return compile_requirement(node.get("security", self._document.get("security", [])))
-
-    def _parameters(
-        self, item: Mapping[str, Any], node: Mapping[str, Any]
-    ) -> tuple[Parameter, ...]:
-        """Return the parameters; those of the operation replace equal ones of its path."""
-        found: dict[tuple[str, str], Parameter] = {}
-        for source in (item, node):
-            for described in source.get("parameters", ()):
-                parameter = read_parameter(self._document, described)
-                found[parameter.name, parameter.where] = parameter
+    def _parameters(self, described: Described) -> tuple[Parameter, ...]:
+        found = (
+            read_parameter(self._document, node)
+            for _, node in parameters_of(self._document, described)
+        )
         return tuple(
             parameter
-            for parameter in found.values()
+            for parameter in found
             if parameter.where != "header" or parameter.name.lower() not in IGNORED_HEADERS
         )
 
     def _readers(self, parameters: Sequence[Parameter], place: str) -> tuple[Reader, ...]:
-        chosen = [parameter for parameter in parameters if parameter.where == place]
-        # Exploded objects and whole-query parameters take what the others leave.
-        chosen.sort(key=lambda parameter: parameter.where == "querystring")
+        chosen = [parameter for parameter in parameters if parameter.place == place]
+        if place == "query":
+            chosen.sort(key=partial(takes_the_rest, self._document))
         return tuple(compile_reader(self._document, parameter) for parameter in chosen)
 
     def _composite(self, parameters: Sequence[Parameter]) -> dict[str, Any]:
         """Return one schema for all parameters: errors name place and parameter by their path."""
         places: dict[str, Any] = {}
         for parameter in parameters:
-            where = "query" if parameter.where == "querystring" else parameter.where
-            place = places.setdefault(where, {"type": "object", "properties": {}, "required": []})
-            place["properties"][parameter.name] = self._requests.view(parameter.schema)
+            empty: dict[str, Any] = {"type": "object", "properties": {}, "required": []}
+            place = places.setdefault(parameter.place, empty)
+            schema = self._requests.view(parameter.schema)
+            if parameter.allow_empty:
+                schema = {"anyOf": [{"const": ""}, schema]}
+            place["properties"][parameter.name] = schema
             if parameter.required:
                 place["required"].append(parameter.name)
         needed = [name for name, place in places.items() if place["required"]]
         return {"type": "object", "properties": places, "required": needed}
 
     def _contents(
-        self, pointer: tuple[str, ...], node: Mapping[str, Any], composite: Mapping[str, Any]
+        self, pointer: Pointer, node: Mapping[str, Any], composite: Mapping[str, Any]
     ) -> tuple[list[tuple[str, Content]], bool]:
         body = resolve(self._document, node.get("requestBody", {}))
         contents = []
         for media_type, described in body.get("content", {}).items():
             media = resolve(self._document, described)
             at = (*pointer, "requestBody", "content", media_type)
-            schema = media.get("schema", {})
-            validator = self._guard(at, partial(self._with_body, composite, schema))
-            if validator is None:
-                continue
-            decode = compile_decoder(self._document, media_type, media)
-            shaper = compile_shaper(self._document, schema, "request")
-            content = Content(
-                media_type=media_type,
-                opaque=is_opaque(media_type),
-                decode=decode,
-                shaper=shaper,
-                validator=validator,
-            )
-            contents.append((media_type, content))
+            content = self._guard(at, partial(self._content, media_type, media, composite))
+            if content is not None:
+                contents.append((media_type, content))
         return contents, bool(body.get("required", False))
 
-    def _with_body(self, composite: Mapping[str, Any], schema: Any) -> Validator:
-        properties = {**composite["properties"], "body": self._requests.view(schema)}
-        return self._requests.validator({**composite, "properties": properties})
+    def _content(
+        self, media_type: str, media: Mapping[str, Any], composite: Mapping[str, Any]
+    ) -> Content:
+        schema = media.get("schema", {})
+        opaque = handling(self._document, media_type, schema) == "opaque"
+        # Octets are a text to their schema; what describes a structure inside is not for us.
+        unread = opaque and not schema_types(self._document, schema) <= {"string"}
+        body = {} if unread else self._requests.view(schema)
+        properties = {**composite["properties"], "body": body}
+        return Content(
+            media_type=media_type,
+            opaque=opaque,
+            decode=compile_decoder(self._document, media_type, media),
+            shaper=None if opaque else self._request_shapers.compile(schema),
+            validator=self._requests.validator({**composite, "properties": properties}),
+        )
 
-    def _answers(self, pointer: tuple[str, ...], node: Mapping[str, Any]) -> dict[str, Answer]:
+    def _answers(self, pointer: Pointer, node: Mapping[str, Any]) -> dict[str, Answer]:
         answers = {}
         for status, described in node.get("responses", {}).items():
             if status.startswith("x-"):
@@ -202,7 +183,7 @@ class Compiler:
         return answers
 
     def _answer_media(
-        self, at: tuple[str, ...], response: Mapping[str, Any]
+        self, at: Pointer, response: Mapping[str, Any]
     ) -> MediaTable[Validator | None]:
         entries: list[tuple[str, Validator | None]] = []
         for media_type, described in response.get("content", {}).items():
@@ -219,13 +200,13 @@ class Compiler:
         shapers = {}
         for media_type, described in response.get("content", {}).items():
             schema = resolve(self._document, described).get("schema", {})
-            shaper = compile_shaper(self._document, schema, "response")
+            shaper = self._response_shapers.compile(schema) if is_json(media_type) else None
             if shaper is not None:
                 shapers[media_type] = shaper
         return shapers
 
     def _answer_headers(
-        self, at: tuple[str, ...], response: Mapping[str, Any]
+        self, at: Pointer, response: Mapping[str, Any]
     ) -> dict[str, tuple[Reader, Validator | None, bool]]:
         compiled = {}
         for name, described in response.get("headers", {}).items():
@@ -247,20 +228,19 @@ class Compiler:
         """Return what `make` compiles; a schema that cannot be compiled becomes a finding."""
         try:
             return make()
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-            self._findings.append(
-                Finding(
-                    position=self._bundle.position(pointer),
-                    rule="invalid-schema",
-                    message=f"a schema of this operation cannot be compiled: {_first_line(error)}",
-                    hint="correct the schema; patterns must be valid ECMA 262 expressions",
-                )
-            )
+        except (jsonschema_rs.ReferencingError, ValueError) as error:
+            self._findings.append(_invalid(self._bundle, pointer, error))
             return None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+def _invalid(bundle: Bundle, pointer: Sequence[str], error: Exception) -> Finding:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return bundle.finding(
+        pointer,
+        "invalid-schema",
+        f"a schema of this part cannot be compiled: {reason}",
+        "correct the schema; patterns must be valid ECMA 262 expressions",
+    )
 
 
 def _success(answers: Mapping[str, Answer]) -> tuple[int, ...]:
@@ -283,30 +263,3 @@ def _idempotency(parameters: Sequence[Parameter]) -> str:
         if parameter.where == "header" and parameter.name.lower() == "idempotency-key":
             return "required" if parameter.required else "optional"
     return ""
-
-
-def notices(node: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the Deprecation (RFC 9745), Sunset (RFC 8594) and Link headers of an operation."""
-    if not node.get("deprecated"):
-        return ()
-    headers = []
-    since, until = _date(node.get("x-deprecated-at")), _date(node.get("x-sunset-at"))
-    if since is not None:
-        headers.append(("Deprecation", f"@{calendar.timegm(since.utctimetuple())}"))
-    if until is not None:
-        headers.append(("Sunset", format_datetime(until, usegmt=True)))
-    if isinstance(node.get("x-successor"), str):
-        headers.append(("Link", f'<{node["x-successor"]}>; rel="successor-version"'))
-    return tuple(headers)
-
-
-def _date(value: object) -> datetime.datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return moment.astimezone(datetime.UTC)

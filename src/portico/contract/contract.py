@@ -10,13 +10,22 @@ from typing import Any
 
 from portico.contract import rules
 from portico.contract.bundle import Bundle, bundle
+from portico.contract.circles import find_circles
 from portico.contract.compile import Compiler
 from portico.contract.findings import ContractError, Finding, Position
 from portico.contract.operation import Operation
-from portico.contract.security import Requirement, declared_schemes, enforceable, is_bearer
+from portico.contract.security import (
+    NOBODY,
+    Requirement,
+    compile_requirement,
+    declared_schemes,
+    enforceable,
+    is_bearer,
+)
 from portico.contract.upgrade import upgrade
 from portico.contract.validate import validate
 
+TIERS = ("system", "process", "experience")
 _FILE_NAME = re.compile(r"([a-z][a-z0-9-]*)\.v([1-9][0-9]*)\.(?:yaml|yml|json)\Z")
 
 
@@ -50,6 +59,8 @@ class Contract:
     @property
     def calls(self) -> Mapping[str, tuple[str, ...]]:
         """Return what the contract may call: API name to operationIds, from `x-calls`."""
+        if self.tier not in TIERS:
+            return {}  # whatever it means there, it is no call of ours
         return {name: tuple(ids) for name, ids in self.document.get("x-calls", {}).items()}
 
     @property
@@ -76,7 +87,7 @@ def contract_paths(root: Path) -> list[Path]:
     """Return the contract files of the three tiers below `root`, in a stable order."""
     return sorted(
         path
-        for tier in rules.TIERS
+        for tier in TIERS
         for path in (root / tier).glob("*")
         if path.suffix in {".yaml", ".yml", ".json"}
     )
@@ -90,17 +101,12 @@ def load(path: Path, root: Path | None = None) -> Contract:
     """
     matched = _FILE_NAME.match(path.name)
     tier = path.parent.name
-    if matched is None or tier not in rules.TIERS:
+    if matched is None or tier not in TIERS:
         raise ContractError([_misplaced(path)])
     api, major = matched.groups()
     base_path = f"/{tier}/{api}/v{major}"
-    bundled = bundle(path, root or path.parent.parent)
-    validate(bundled)
-    findings = [
-        *rules.structural(bundled),
-        *rules.house(bundled, base_path),
-        *rules.unsupported_schemes(bundled),
-    ]
+    bundled = _valid(bundle(path, root or path.parent.parent))
+    findings = [*rules.structural(bundled), *rules.house(bundled, base_path)]
     if findings:
         raise ContractError(findings)
     name = f"{tier}/{api}.v{major}"
@@ -116,8 +122,7 @@ def load_foreign(
     operations that the document does not secure, or secures by a scheme not enforced here;
     without it such operations are findings. References stay in the folder of the document.
     """
-    bundled = bundle(path, path.parent)
-    validate(bundled)
+    bundled = _valid(bundle(path, path.parent))
     findings = rules.structural(bundled)
     if unsecured is None:
         findings += [*rules.unsecured(bundled), *rules.unsupported_schemes(bundled)]
@@ -131,6 +136,18 @@ def load_foreign(
         unsecured=unsecured,
         reject_unknown_query=False,
     )
+
+
+def _valid(bundled: Bundle) -> Bundle:
+    """Return a document that rules can look into; raises ContractError for any other."""
+    try:
+        findings = find_circles(bundled) or validate(bundled)
+    except RecursionError:
+        hint = "write the document in a flatter way"
+        findings = [bundled.finding((), "unreadable-document", "it nests too deep", hint)]
+    if findings:
+        raise ContractError(findings)
+    return bundled
 
 
 def _compile(
@@ -147,9 +164,11 @@ def _compile(
     schemes = declared_schemes(document)
     enforced = frozenset(name for name, scheme in schemes.items() if is_bearer(scheme))
 
-    def secure(node: Mapping[str, Any]) -> Requirement | None:
+    def secure(node: Mapping[str, Any]) -> Requirement:
         security = node.get("security", document.get("security"))
-        return unsecured if security is None else enforceable(security, enforced, unsecured)
+        if security is None:
+            return unsecured or NOBODY  # rules refuse it before
+        return enforceable(security, enforced, unsecured) or compile_requirement(security)
 
     operations = compiler.compile(secure)
     return Contract(

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
-from portico.contract.schemas import Validator
+from portico.contract.schemas import Cause, Validator
 from portico.problems import INVALID_CONTENT, INVALID_PARAMETER, Problem
+
+Entry = dict[str, object]
 
 MAX_ERRORS = 20  # of one document; a longer list helps nobody and costs its sender nothing
 MAX_DETAIL = 240  # characters; messages quote the value they are about
-_PLACES = frozenset({"path", "query", "header", "cookie", "querystring"})
+_PLACES = frozenset({"path", "query", "header", "cookie"})
+_NOT_DATA: Entry = {"detail": "it holds something that is not JSON data", "pointer": "#"}
 
 
-def explain(validator: Validator, document: Any) -> list[dict[str, object]]:
-    """Return the entries of the `errors` member for a composite request document."""
-    entries: list[dict[str, object]] = []
-    for error in validator.iter_errors(document):
-        entries.append(_entry(list(error.instance_path), _message(error)))
-        if len(entries) == MAX_ERRORS:
-            break
-    return entries
+def is_valid(validator: Validator, data: Any) -> bool:
+    """Tell whether data that need not come from JSON text matches a schema."""
+    try:
+        return validator.is_valid(data)
+    except ValueError:  # a value that JSON does not have
+        return False
 
 
-def explain_value(validator: Validator, value: Any) -> list[dict[str, object]]:
+def explain(validator: Validator, document: Any, known: Iterable[Entry] = ()) -> list[Entry]:
+    """Return the entries of the `errors` member for a composite request document.
+
+    `known` are entries about parameters that could not be read, which come first.
+    """
+    entries = list(known)
+    about = {(entry.get("parameter"), entry.get("in")) for entry in entries}
+    found = (_entry(error) for error in _causes(validator, document))
+    entries.extend(
+        entry
+        for entry in islice(found, MAX_ERRORS)
+        if "parameter" not in entry or (entry["parameter"], entry["in"]) not in about
+    )
+    return (entries or [_NOT_DATA])[:MAX_ERRORS]
+
+
+def explain_value(validator: Validator, value: Any) -> list[Entry]:
     """Return the entries for one JSON value, such as a response body."""
-    entries: list[dict[str, object]] = []
-    for error in validator.iter_errors(value):
-        entries.append({"detail": _message(error), "pointer": pointer(error.instance_path)})
-        if len(entries) == MAX_ERRORS:
-            break
-    return entries
+    found: Iterator[Entry] = (
+        {"detail": _message(error), "pointer": pointer(error.instance_path)}
+        for error in _causes(validator, value)
+    )
+    return list(islice(found, MAX_ERRORS)) or [_NOT_DATA]
 
 
 def pointer(path: Iterable[object]) -> str:
@@ -38,7 +55,7 @@ def pointer(path: Iterable[object]) -> str:
     return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def problem(entries: list[dict[str, object]]) -> Problem:
+def problem(entries: list[Entry]) -> Problem:
     """Return 400 where a parameter is wrong, else 422 for the body."""
     wrong_parameter = any("parameter" in entry for entry in entries)
     kind = INVALID_PARAMETER if wrong_parameter else INVALID_CONTENT
@@ -47,28 +64,28 @@ def problem(entries: list[dict[str, object]]) -> Problem:
     return Problem(kind, detail, extensions={"errors": entries})
 
 
-def parameter_entry(name: str, where: str, detail: str) -> dict[str, object]:
+def parameter_entry(name: str, where: str, detail: str) -> Entry:
     return {"detail": detail, "parameter": name, "in": where}
 
 
-def _entry(path: list[Any], message: str) -> dict[str, object]:
+def _causes(validator: Validator, data: Any) -> Iterator[Cause]:
+    try:
+        yield from validator.causes(data)
+    except ValueError:  # a value that JSON does not have, as before
+        return
+
+
+def _entry(error: Cause) -> Entry:
+    path, message = list(error.instance_path), _message(error)
     if not path:
         return {"detail": message, "pointer": "#"}
     where, *rest = path
     if where not in _PLACES:
         return {"detail": message, "pointer": pointer(rest)}
-    return parameter_entry(str(rest[0]) if rest else _quoted(message), where, message)
+    name = rest[0] if rest else getattr(error.kind, "property", "")
+    return parameter_entry(str(name), str(where), message)
 
 
-def _quoted(message: str) -> str:
-    """Return the name a message such as `"limit" is a required property` is about."""
-    parts = message.split('"')
-    if len(parts) > 1:
-        return parts[1]
-    parts = message.split("'")
-    return parts[1] if len(parts) > 1 else ""
-
-
-def _message(error: Any) -> str:
+def _message(error: Cause) -> str:
     message = str(error.message)
     return message if len(message) <= MAX_DETAIL else message[: MAX_DETAIL - 1] + "…"

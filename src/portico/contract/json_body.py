@@ -8,38 +8,33 @@ from typing import Any
 import orjson
 
 
-class MalformedJSON(ValueError):
-    """The text is not JSON, or an object names a member twice."""
+class MalformedJSONError(ValueError):
+    """The text is not JSON, nests too deep, or an object names a member twice."""
 
 
 def decode(raw: bytes) -> Any:
-    """Return the data of a JSON text; raises MalformedJSON.
+    """Return the data of a JSON text; raises MalformedJSONError.
 
     orjson keeps the last of duplicate members without a word. A text that was read whole has as
     many quotation marks as its own compact rendering, so counting them finds the rare text that
     needs a second, slower look; only an escaped mark, written \\u0022, could hide a difference.
+    What cannot be rendered again is refused: nothing could be done with it.
     """
     try:
         data = orjson.loads(raw)
+        marks = orjson.dumps(data).count(b'"')
     except orjson.JSONDecodeError as error:
-        raise MalformedJSON(str(error)) from None
-    if raw.count(b'"') != _quotation_marks(data) or (b"\\" in raw and b"\\u0022" in raw):
+        raise MalformedJSONError(str(error)) from None
+    except orjson.JSONEncodeError:
+        raise MalformedJSONError("it nests too deep") from None
+    if raw.count(b'"') != marks or (b"\\" in raw and b"\\u0022" in raw):
         _refuse_duplicates(raw)
     return data
 
 
-def _quotation_marks(data: Any) -> int:
-    try:
-        return orjson.dumps(data).count(b'"')
-    except (TypeError, orjson.JSONEncodeError):
-        return -1  # nested deeper than orjson writes
-
-
 def _refuse_duplicates(raw: bytes) -> None:
-    try:
-        json.loads(raw, object_pairs_hook=_unique)
-    except RecursionError:
-        raise MalformedJSON("the document nests too deep") from None
+    # Numbers are not looked at, and Python would refuse to read the longest.
+    json.loads(raw, object_pairs_hook=_unique, parse_int=len, parse_float=len)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> None:
@@ -47,4 +42,4 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
         return
     names = [name for name, _ in pairs]
     twice = next(name for name in names if names.count(name) > 1)
-    raise MalformedJSON(f"the member {twice[:64]!r} appears twice in one object")
+    raise MalformedJSONError(f"the member {twice[:64]!r} appears twice in one object")

@@ -5,25 +5,29 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
-from urllib.parse import unquote
 
 from portico.contract import json_body, styles
 from portico.contract.bundle import resolve
-from portico.contract.casts import Cast, compile_cast, properties, schema_types
-from portico.contract.media import is_json
-from portico.contract.styles import Query, StyleError
+from portico.contract.casts import Cast, compile_cast
+from portico.contract.media import essence, is_json
+from portico.contract.schema_parts import keyword, parts, properties, schema_types
+from portico.contract.styles import ABSENT, Query, StyleError
 
 Where = Literal["path", "query", "header", "cookie", "querystring"]
-ABSENT: Any = object()
 # Headers that other parts of a contract describe (OpenAPI 3.1.1, 4.8.12.2.1).
 IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
 _DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
+_FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter of an operation; `schema` is as the document has it."""
+    """One parameter of an operation; `schema` is as the document has it.
+
+    `content_type` is that of a parameter described by `content`, which has no style.
+    """
 
     name: str
     where: Where
@@ -34,39 +38,50 @@ class Parameter:
     description: str = ""
     deprecated: bool = False
     allow_empty: bool = False
-    is_content: bool = False
+    content_type: str = ""
+
+    @property
+    def is_content(self) -> bool:
+        """Tell whether the parameter is JSON text."""
+        return is_json(self.content_type)
+
+    @property
+    def place(self) -> str:
+        """Return the member of a request document that holds the parameter."""
+        return "query" if self.where == "querystring" else self.where
 
 
 def read_parameter(document: Mapping[str, Any], node: Any) -> Parameter:
     """Return the parameter described by a Parameter Object or a reference to one."""
     found = resolve(document, node)
     where = found["in"]
-    content = found.get("content") or {}
-    media = resolve(document, next(iter(content.values()))) if content else {}
+    content_type, described = next(iter((found.get("content") or {"": {}}).items()))
+    media = resolve(document, described)
     style = found.get("style", _DEFAULT_STYLES.get(where, "form"))
     return Parameter(
         name=found["name"],
         where=where,
         required=bool(found.get("required", where == "path")),
-        schema=media.get("schema", {}) if content else found.get("schema", {}),
+        schema=media.get("schema", {}) if content_type else found.get("schema", {}),
         style=style,
-        explode=bool(found.get("explode", style in {"form", "cookie"})),
+        explode=bool(found.get("explode", style in {"form", "cookie", "deepObject"})),
         description=str(found.get("description", "")),
         deprecated=bool(found.get("deprecated", False)),
         allow_empty=bool(found.get("allowEmptyValue", False)),
-        is_content=bool(content) and is_json(next(iter(content))),
+        content_type=content_type,
     )
 
 
 class Reader:
     """A compiled parameter. `read` returns its value, or ABSENT."""
 
-    __slots__ = ("_default", "_default_is_plain", "cast", "name", "parse")
+    __slots__ = ("_default", "_default_is_plain", "cast", "name", "parse", "where")
 
     def __init__(
-        self, name: str, parse: Callable[[Any], Any], cast: Cast | None, default: Any
+        self, name: str, where: str, parse: Callable[[Any], Any], cast: Cast | None, default: Any
     ) -> None:
         self.name = name
+        self.where = where
         self.parse = parse
         self.cast = cast
         self._default = default
@@ -89,61 +104,75 @@ def compile_reader(document: Mapping[str, Any], parameter: Parameter) -> Reader:
     """Return the reader of a parameter.
 
     Path readers take the raw segment text, query readers a Query (and take what they read out
-    of it), header readers the value or None, cookie readers a dict of raw values.
+    of it), header readers the value or None, cookie readers the raw values by name.
     """
     kinds = schema_types(document, parameter.schema)
     shape: styles.Shape = (
         "array" if "array" in kinds else "object" if "object" in kinds else "scalar"
     )
-    resolved = resolve(document, parameter.schema)
-    default = resolved.get("default", ABSENT) if isinstance(resolved, dict) else ABSENT
+    default = ABSENT  # of what must be there, a default has no effect
+    if not parameter.required:
+        default = keyword(document, parameter.schema, "default", ABSENT)
     cast = None if parameter.is_content else compile_cast(document, parameter.schema)
     parse = _PARSERS[parameter.where](document, parameter, shape)
-    return Reader(parameter.name, parse, cast, default)
+    return Reader(parameter.name, parameter.place, parse, cast, default)
 
 
-def _json(text: str) -> Any:
+def takes_the_rest(document: Mapping[str, Any], parameter: Parameter) -> int:
+    """Return how much of a query a parameter takes that is not called by its name.
+
+    Parameters are read in this order, so that each finds what is meant for it.
+    """
+    if parameter.where == "querystring":
+        return 2
+    kinds = schema_types(document, parameter.schema)
+    exploded = parameter.style == "form" and parameter.explode and "array" not in kinds
+    return int(exploded and "object" in kinds and not parameter.content_type)
+
+
+def read_content(text: str, content_type: str) -> Any:
+    """Return the data of a parameter described by `content`: JSON, or text as it is."""
+    if not is_json(content_type):
+        return text
     try:
         return json_body.decode(text.encode())
-    except json_body.MalformedJSON:
+    except (json_body.MalformedJSONError, UnicodeEncodeError):
         return text  # reported by the schema, which knows what was expected
 
 
 def _path(_: Mapping[str, Any], parameter: Parameter, shape: styles.Shape) -> Callable[..., Any]:
-    if parameter.is_content:
-        return lambda raw: _json(unquote(raw))
+    if parameter.content_type:
+        return lambda raw: read_content(styles.decode_percent(raw), parameter.content_type)
     if parameter.style == "label":
         return styles.label(shape, explode=parameter.explode)
     if parameter.style == "matrix":
         return styles.matrix(parameter.name, shape, explode=parameter.explode)
-    return styles.simple(shape, explode=parameter.explode, decode=_unquote)
-
-
-def _unquote(raw: str) -> str:
-    return unquote(raw) if "%" in raw else raw
+    return styles.simple(shape, explode=parameter.explode, decode=styles.decode_percent)
 
 
 def _header(_: Mapping[str, Any], parameter: Parameter, shape: styles.Shape) -> Callable[..., Any]:
     inner = styles.simple(shape, explode=parameter.explode, decode=styles.as_is)
-
-    def parse(raw: str | None) -> Any:
-        if raw is None:
-            return ABSENT
-        return _json(raw) if parameter.is_content else inner(raw)
-
-    return parse
+    if parameter.content_type:
+        inner = partial(read_content, content_type=parameter.content_type)
+    return lambda raw: ABSENT if raw is None else inner(raw)
 
 
 def _cookie(_: Mapping[str, Any], parameter: Parameter, shape: styles.Shape) -> Callable[..., Any]:
     # `style: form` decodes, the `cookie` style of OpenAPI 3.2 does not.
-    decode = _unquote if parameter.style == "form" else styles.as_is
+    decode = styles.decode_percent if parameter.style == "form" else styles.as_is
     inner = styles.simple(shape, explode=False, decode=decode)
 
-    def parse(cookies: Mapping[str, str]) -> Any:
-        raw = cookies.get(parameter.name)
-        if raw is None:
+    def parse(cookies: Mapping[str, str | list[str]]) -> Any:
+        found = cookies.get(parameter.name)
+        if found is None:
             return ABSENT
-        return _json(decode(raw)) if parameter.is_content else inner(raw)
+        if isinstance(found, list):
+            if shape == "array" and parameter.explode:
+                return [decode(value) for value in found]
+            found = found[0]  # the most specific one comes first (RFC 6265, 5.4)
+        if parameter.content_type:
+            return read_content(decode(found), parameter.content_type)
+        return inner(found)
 
     return parse
 
@@ -151,29 +180,33 @@ def _cookie(_: Mapping[str, Any], parameter: Parameter, shape: styles.Shape) -> 
 def _query(
     document: Mapping[str, Any], parameter: Parameter, shape: styles.Shape
 ) -> Callable[..., Any]:
+    name = parameter.name
+    if parameter.content_type:
+        return _query_content(parameter)
     if parameter.style == "deepObject":
-        return _deep_object(parameter.name)
-    if shape == "object" and not parameter.is_content:
+        return lambda query: styles.deep_object(query, name)
+    if shape == "object":
         return _query_object(document, parameter)
-    if shape == "array" and not parameter.is_content:
+    if shape == "array":
         return _query_array(parameter)
-    return _query_scalar(parameter)
-
-
-def _query_scalar(parameter: Parameter) -> Callable[..., Any]:
-    name, allow_empty = parameter.name, parameter.allow_empty
-    finish = _json if parameter.is_content else styles.as_is
 
     def parse(query: Query) -> Any:
         values = query.values.pop(name, None)
         if values is None:
             return ABSENT
-        if len(values) > 1:
-            return [styles.decode_query(value) for value in values]
-        value = values[0]
-        if not value and allow_empty:
+        return styles.decode_query(values[0]) if len(values) == 1 else styles.unlisted(values)
+
+    return parse
+
+
+def _query_content(parameter: Parameter) -> Callable[..., Any]:
+    def parse(query: Query) -> Any:
+        values = query.take(parameter.name)
+        if values is None:
             return ABSENT
-        return finish(styles.decode_query(value))
+        if len(values) > 1:
+            raise StyleError("the parameter is given more than once")
+        return read_content(styles.decode_query(values[0]), parameter.content_type)
 
     return parse
 
@@ -194,41 +227,29 @@ def _query_array(parameter: Parameter) -> Callable[..., Any]:
 
 def _query_object(document: Mapping[str, Any], parameter: Parameter) -> Callable[..., Any]:
     name, style = parameter.name, parameter.style
-    declared = tuple(properties(document, parameter.schema))
     if style == "form" and parameter.explode:
-        return lambda query: _exploded_object(query, declared)
+        declared = properties(document, parameter.schema)
+        is_open = _is_open(document, parameter.schema)
+        return lambda query: styles.exploded_object(query, declared, is_open=is_open)
 
     def parse(query: Query) -> Any:
         values = query.take(name)
         if values is None:
             return ABSENT
-        parts = [part for value in values for part in styles.split_query(value, style)]
-        return styles.pairs(parts, styles.as_is)
+        if len(values) > 1:
+            raise StyleError("the parameter is given more than once")
+        return styles.pairs(styles.split_query(values[0], style), styles.as_is)
 
     return parse
 
 
-def _exploded_object(query: Query, declared: tuple[str, ...]) -> Any:
-    found: dict[str, Any] = {}
-    for name in declared:
-        values = query.take(name)
-        if values is not None:
-            decoded = [styles.decode_query(value) for value in values]
-            found[name] = decoded[0] if len(decoded) == 1 else decoded
-    return found or ABSENT
-
-
-def _deep_object(name: str) -> Callable[..., Any]:
-    prefix = name + "["
-
-    def parse(query: Query) -> Any:
-        found: dict[str, Any] = {}
-        for key in [key for key in query.values if key.startswith(prefix) and key.endswith("]")]:
-            decoded = [styles.decode_query(value) for value in query.values.pop(key)]
-            found[key[len(prefix) : -1]] = decoded[0] if len(decoded) == 1 else decoded
-        return found or ABSENT
-
-    return parse
+def _is_open(document: Mapping[str, Any], schema: Any) -> bool:
+    """Tell whether an object says that it has members beside those it declares."""
+    return any(
+        part.get(name, False) is not False
+        for part in parts(document, schema)
+        for name in ("additionalProperties", "patternProperties")
+    ) or not properties(document, schema)
 
 
 def _querystring(
@@ -241,14 +262,9 @@ def _querystring(
         taken, query.values = query.values, {}
         if not taken:
             return ABSENT
-        if parameter.is_content:
-            return _json(styles.decode_query(next(iter(taken))))
-        return {
-            key: styles.decode_query(values[0])
-            if len(values) == 1
-            else [styles.decode_query(value) for value in values]
-            for key, values in taken.items()
-        }
+        if essence(parameter.content_type) == _FORM:
+            return {key: styles.unlisted(values) for key, values in taken.items()}
+        return read_content(styles.decode_query(query.raw), parameter.content_type)
 
     return parse
 

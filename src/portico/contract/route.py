@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
-from urllib.parse import quote
+
+from portico.contract.segments import (
+    capture,
+    encoded,
+    is_whole,
+    literals,
+    normal,
+    template_names,
+)
 
 T = TypeVar("T")
-
-_PARAMETER = re.compile(r"\{([^{}/]+)\}")
-_WHOLE = re.compile(r"\{([^{}/]+)\}\Z")
 
 
 @dataclass(slots=True)
@@ -35,34 +39,26 @@ class _Node(Generic[T]):
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node[T]] = {}
-        self.patterns: list[tuple[str, re.Pattern[str], _Node[T]]] = []
+        # The literal texts around the parameters of a segment; those that say most come first.
+        self.patterns: list[tuple[tuple[str, ...], _Node[T]]] = []
         self.whole: _Node[T] | None = None
         self.leaf: Leaf[T] | None = None
 
     def child(self, segment: str) -> _Node[T]:
         if "{" not in segment:
-            return self.literals.setdefault(_encoded(segment), _Node())
-        if _WHOLE.match(segment):
+            return self.literals.setdefault(encoded(segment), _Node())
+        if is_whole(segment):
             if self.whole is None:
                 self.whole = _Node()
             return self.whole
-        shape = _PARAMETER.sub("{}", segment)
-        for known, _, node in self.patterns:
-            if known == shape:
+        texts = literals(segment)
+        for known, node in self.patterns:
+            if known == texts:
                 return node
         added: _Node[T] = _Node()
-        self.patterns.append((shape, _segment_pattern(segment), added))
+        self.patterns.append((texts, added))
+        self.patterns.sort(key=lambda pattern: -sum(map(len, pattern[0])))
         return added
-
-
-def _encoded(literal: str) -> str:
-    """Return a literal part of a template as it stands in a request target."""
-    return quote(literal, safe="/!$&'()*+,;=:@~%")
-
-
-def _segment_pattern(segment: str) -> re.Pattern[str]:
-    literals = [re.escape(part) for part in _PARAMETER.split(segment)[::2]]
-    return re.compile("([^/]+?)".join(literals) + r"\Z")
 
 
 class Router(Generic[T]):
@@ -78,11 +74,13 @@ class Router(Generic[T]):
         leaf = self._leaf(template)
         if method in leaf.methods:
             raise ValueError(f"{method} {template} is the same address as {leaf.template}")
-        leaf.methods[method] = (target, tuple(_PARAMETER.findall(template)))
+        leaf.methods[method] = (target, tuple(template_names(template)))
         self._size += 1
 
     def match(self, path: str) -> tuple[Leaf[T], list[str]] | None:
         """Return the leaf of a raw request path and the raw values of its parameters."""
+        if "%" in path:
+            return self._match_encoded(path)
         leaf = self._static.get(path)
         if leaf is not None:
             return leaf, []
@@ -95,11 +93,11 @@ class Router(Generic[T]):
             following = node.literals.get(segment)
             if following is None:
                 if node.whole is None or not segment or node.patterns:
-                    return self._search(self._root, segments, 1)
+                    return self._search(self._root, segments, segments, 1)
                 values.append(segment)
                 following = node.whole
-            elif node.whole is not None:
-                return self._search(self._root, segments, 1)
+            elif node.whole is not None or node.patterns:
+                return self._search(self._root, segments, segments, 1)
             node = following
         if node.leaf is None:
             return None
@@ -113,7 +111,7 @@ class Router(Generic[T]):
             if node.leaf is not None:
                 yield node.leaf
             pending.extend(node.literals.values())
-            pending.extend(inner for _, _, inner in node.patterns)
+            pending.extend(inner for _, inner in node.patterns)
             if node.whole is not None:
                 pending.append(node.whole)
 
@@ -122,7 +120,7 @@ class Router(Generic[T]):
 
     def _leaf(self, template: str) -> Leaf[T]:
         if "{" not in template:
-            return self._static.setdefault(_encoded(template), Leaf(template))
+            return self._static.setdefault(encoded(template), Leaf(template))
         node = self._root
         for segment in template.split("/")[1:]:
             node = node.child(segment)
@@ -130,64 +128,37 @@ class Router(Generic[T]):
             node.leaf = Leaf(template)
         return node.leaf
 
+    def _match_encoded(self, path: str) -> tuple[Leaf[T], list[str]] | None:
+        """Match with needless percent-encoding undone, as whoever is behind us will see it.
+
+        Values stay as they were written: `%2E` in one is no delimiter of its style.
+        """
+        plain = normal(path)
+        leaf = self._static.get(plain)
+        if leaf is not None:
+            return leaf, []
+        return self._search(self._root, plain.split("/"), path.split("/"), 1)
+
     def _search(
-        self, node: _Node[T], segments: list[str], index: int
+        self, node: _Node[T], segments: Sequence[str], written: Sequence[str], index: int
     ) -> tuple[Leaf[T], list[str]] | None:
         """Try literals, then patterns, then the whole-segment parameter, at every segment."""
         if index == len(segments):
             return None if node.leaf is None else (node.leaf, [])
-        segment = segments[index]
-        for following, values in _ways(node, segment):
-            found = self._search(following, segments, index + 1)
+        for following, values in _ways(node, segments[index], written[index]):
+            found = self._search(following, segments, written, index + 1)
             if found is not None:
                 return found[0], values + found[1]
         return None
 
 
-def _ways(node: _Node[T], segment: str) -> Iterator[tuple[_Node[T], list[str]]]:
+def _ways(node: _Node[T], segment: str, written: str) -> Iterator[tuple[_Node[T], list[str]]]:
     literal = node.literals.get(segment)
     if literal is not None:
         yield literal, []
-    for _, pattern, following in node.patterns:
-        match = pattern.match(segment)
-        if match is not None:
-            yield following, list(match.groups())
+    for texts, following in node.patterns:
+        values = capture(texts, segment)
+        if values is not None:
+            yield following, capture(texts, written) or values
     if node.whole is not None and segment:
-        yield node.whole, [segment]
-
-
-def shape(template: str) -> str:
-    """Return a path template with its parameter names removed: equal shapes are one address."""
-    return _PARAMETER.sub("{}", template)
-
-
-def template_names(template: str) -> list[str]:
-    return _PARAMETER.findall(template)
-
-
-def overlap(one: str, other: str) -> bool:
-    """Tell whether some path matches both templates and neither is the more concrete one.
-
-    `/a/{x}` and `/a/b` are fine: the concrete one wins. `/{a}/me` and `/b/{id}` are not.
-    """
-    first, second = one.split("/"), other.split("/")
-    if len(first) != len(second):
-        return False
-    wins = losses = False
-    for mine, theirs in zip(first, second, strict=True):
-        if "{" not in mine and "{" not in theirs:
-            if mine != theirs:
-                return False
-        elif "{" not in mine:
-            if not _matches(theirs, mine):
-                return False
-            wins = True
-        elif "{" not in theirs:
-            if not _matches(mine, theirs):
-                return False
-            losses = True
-    return wins and losses
-
-
-def _matches(template: str, literal: str) -> bool:
-    return bool(literal) and _segment_pattern(template).match(literal) is not None
+        yield node.whole, [written]

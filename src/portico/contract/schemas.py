@@ -2,137 +2,247 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
 
 import jsonschema_rs
+from openapi_schema_validator import OAS31_BASE_DIALECT_ID, OAS32_BASE_DIALECT_ID
 
-from portico.contract.bundle import resolve
-from portico.contract.walk import Schema, map_schema
+from portico.contract.bundle import target
+from portico.contract.directions import Direction, Hidden
+from portico.contract.walk import Pointer, Schema, all_objects, rebuild
 
-Direction = Literal["request", "response"]
-Validator = jsonschema_rs.Validator
+Cause = jsonschema_rs.ValidationError
 
-_DIALECTS: Mapping[str, type[Any]] = {
-    "https://json-schema.org/draft/2020-12/schema": jsonschema_rs.Draft202012Validator,
-    "https://json-schema.org/draft/2019-09/schema": jsonschema_rs.Draft201909Validator,
-    "http://json-schema.org/draft-07/schema": jsonschema_rs.Draft7Validator,
+
+class Validator:
+    """A compiled schema. Its two functions are those of jsonschema-rs."""
+
+    __slots__ = ("_schema", "_set", "is_valid", "iter_errors")
+
+    def __init__(self, compiled: jsonschema_rs.Validator, schema: Any, origin: SchemaSet) -> None:
+        self.is_valid: Callable[[Any], bool] = compiled.is_valid
+        self.iter_errors: Callable[[Any], Iterator[Cause]] = compiled.iter_errors
+        self._schema = schema
+        self._set = origin
+
+    def causes(self, data: Any) -> Iterator[Cause]:
+        """Yield what is wrong with data, in the words of the alternative it says it is."""
+        return self._expand(self.iter_errors(data))
+
+    def _expand(self, errors: Iterable[Cause]) -> Iterator[Cause]:
+        for error in errors:
+            hinted = self._set.hinted_branch(error, self._schema)
+            if hinted:
+                yield from self._expand(hinted)
+            else:
+                yield error
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A version of JSON Schema."""
+
+    uri: str
+    validator: type[Any]
+    draft: int
+
+
+_2020 = Dialect(
+    "https://json-schema.org/draft/2020-12/schema",
+    jsonschema_rs.Draft202012Validator,
+    jsonschema_rs.Draft202012,
+)
+_2019 = Dialect(
+    "https://json-schema.org/draft/2019-09/schema",
+    jsonschema_rs.Draft201909Validator,
+    jsonschema_rs.Draft201909,
+)
+_7 = Dialect(
+    "http://json-schema.org/draft-07/schema", jsonschema_rs.Draft7Validator, jsonschema_rs.Draft7
+)
+# The dialects of OpenAPI are 2020-12 with annotations. A 3.0 document is converted to it.
+DIALECTS: Mapping[str, Dialect] = {
+    _2020.uri: _2020,
+    OAS31_BASE_DIALECT_ID: _2020,
+    OAS32_BASE_DIALECT_ID: _2020,
+    _2019.uri: _2019,
+    _7.uri: _7,
 }
-# Annotations of the OpenAPI format registry that JSON Schema validators do not know.
+DEFAULT_DIALECT = _2020.uri
+_FLOAT = 3.4028234663852886e38
+# Formats of the OpenAPI registry that JSON Schema validators do not know.
 _FORMATS: Mapping[str, Schema] = {
     "int32": {"minimum": -(2**31), "maximum": 2**31 - 1},
     "int64": {"minimum": -(2**63), "maximum": 2**63 - 1},
+    "float": {"minimum": -_FLOAT, "maximum": _FLOAT},
     "byte": {"pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"},
 }
-# One data member may be hidden from one direction: the other keyword of the pair is ignored.
-_HIDDEN: Mapping[Direction, str] = {"request": "readOnly", "response": "writeOnly"}
-_COMPONENT = "#/components/schemas/"
+_COMPONENT = ("components", "schemas")
+_ALTERNATIVES = ("allOf", "anyOf", "oneOf")
 # Patterns that need look-around run on a backtracking engine, with this bound (steps).
-_BACKTRACK_LIMIT = 100_000
+BACKTRACK_LIMIT = 100_000
+
+
+def find_dialect(uri: object) -> Dialect | None:
+    """Return the dialect that a URI names, None if it is not known."""
+    return DIALECTS.get(str(uri).rstrip("#"))
 
 
 class SchemaSet:
-    """The schemas of one document as one direction sees them."""
+    """The schemas of one document as one direction sees them.
+
+    Raises ValueError when they cannot be put together.
+    """
 
     def __init__(self, document: Mapping[str, Any], direction: Direction) -> None:
         self._document = document
-        self._hidden = _HIDDEN[direction]
+        self._hidden = Hidden(document, direction)
         self._uri = f"urn:portico:{direction}"
-        dialect = str(document.get("jsonSchemaDialect", "")).rstrip("#")
-        self._validator_class = _DIALECTS.get(dialect, jsonschema_rs.Draft202012Validator)
-        self._lifted = {ref: f"Lifted-{n}" for n, ref in enumerate(_inner_references(document))}
-        schemas = document.get("components", {}).get("schemas", {})
-        definitions = {name: self.view(schema) for name, schema in schemas.items()}
-        for reference, name in self._lifted.items():
-            definitions[name] = self.view(resolve(document, {"$ref": reference}))
-        self._registry = jsonschema_rs.Registry([(self._uri, {"$defs": definitions})])
+        self._dialect = find_dialect(document.get("jsonSchemaDialect", DEFAULT_DIALECT)) or _2020
+        self._names = _definitions(document)
+        self._compiled: dict[bytes, Validator] = {}
+        self._definitions = {
+            name: self.view(target(document, reference)) for reference, name in self._names.items()
+        }
+        self._registry = jsonschema_rs.Registry(
+            [(self._uri, {"$defs": self._definitions})], draft=self._dialect.draft
+        )
 
-    def view(self, schema: Any) -> Any:
-        """Return the schema as this direction sees it, with references into this set."""
-        return map_schema(schema, self._change)
+    def view(self, schema: Any, hidden: frozenset[str] = frozenset()) -> Any:
+        """Return the schema as this direction sees it, with references into this set.
+
+        Members in `hidden`, and those that the schema itself hides, are not required.
+        """
+        if not isinstance(schema, dict):
+            return schema
+        hidden |= self._hidden.names(schema)
+
+        def inner(value: Any, way: Pointer, kind: str) -> Any:
+            del kind
+            return self.view(value, hidden if way[0] in _ALTERNATIVES else frozenset())
+
+        seen = rebuild(schema, "schema", inner)
+        seen.pop("$schema", None)
+        if hidden and isinstance(seen.get("required"), list):
+            seen["required"] = [name for name in seen["required"] if name not in hidden]
+        self._refer(seen, hidden)
+        extra = _FORMATS.get(str(seen.get("format")))
+        if extra is not None:
+            seen["allOf"] = [*seen.get("allOf", ()), dict(extra)]
+        return seen
 
     def validator(self, schema: Any) -> Validator:
         """Return a compiled validator of a schema that `view` made.
 
-        Regular expressions run in linear time, except those that need look-around.
+        Equal schemas, such as the one error of all operations, share one. Regular expressions
+        run in linear time, except those that need look-around.
         Raises jsonschema_rs.ValidationError if the schema is not a valid one.
         """
-        try:
-            return self._compile(schema, jsonschema_rs.RegexOptions())
-        except jsonschema_rs.ValidationError:
-            return self._compile(schema, jsonschema_rs.FancyRegexOptions(_BACKTRACK_LIMIT))
+        key = hashlib.blake2b(json.dumps(schema).encode(), digest_size=16).digest()
+        if key not in self._compiled:
+            try:
+                compiled = self._compile(schema, jsonschema_rs.RegexOptions())
+            except jsonschema_rs.ValidationError:
+                compiled = self._compile(schema, jsonschema_rs.FancyRegexOptions(BACKTRACK_LIMIT))
+            self._compiled[key] = compiled
+        return self._compiled[key]
 
     def _compile(self, schema: Any, regex: Any) -> Validator:
-        validator: Validator = self._validator_class(
+        compiled = self._dialect.validator(
             schema,
             registry=self._registry,
             validate_formats=True,
             offline=True,
             pattern_options=regex,
         )
-        return validator
+        return Validator(compiled, schema, self)
 
-    def _change(self, schema: Schema) -> Schema:
+    def hinted_branch(self, error: Cause, root: Any) -> list[Cause]:
+        """Return why data is not the alternative that its discriminator names, if it names one."""
+        branches = getattr(error.kind, "context", None)
+        if not branches or not isinstance(error.instance, dict):
+            return []
+        holder = self._holder(error, root)
+        discriminator = holder.get("discriminator")
+        if not isinstance(discriminator, dict):
+            return []
+        named = error.instance.get(discriminator.get("propertyName", ""))
+        wanted = self._mapped(discriminator, named)
+        for alternative, causes in zip(holder[error.kind.name], branches, strict=False):
+            if wanted and isinstance(alternative, dict) and alternative.get("$ref") == wanted:
+                return list(causes)
+        return []
+
+    def _holder(self, error: Cause, root: Any) -> Mapping[str, Any]:
+        """Return the schema whose alternatives an error is about, or nothing."""
+        location = error.absolute_keyword_location or ""
+        node: Any = self._definitions if location.startswith(self._uri + "#/") else root
+        path = error.schema_path[1:] if node is self._definitions else error.schema_path
+        try:
+            for part in path[:-1]:
+                node = node[part]
+        except (KeyError, IndexError, TypeError):  # in a resource of its own, named by `$id`
+            return {}
+        return node if isinstance(node, dict) and error.kind.name in node else {}
+
+    def _mapped(self, discriminator: Mapping[str, Any], named: object) -> str:
+        """Return the reference that a discriminator's value stands for."""
+        mapping = discriminator.get("mapping", {})
+        if isinstance(named, str):
+            reference = mapping.get(named, f"#/components/schemas/{named}")
+        else:
+            reference = discriminator.get("defaultMapping", "")
+        known = self._names.get(reference)
+        return "" if known is None else self._absolute(known)
+
+    def _absolute(self, name: str) -> str:
+        return f"{self._uri}#/$defs/{name}"
+
+    def _refer(self, schema: Schema, hidden: frozenset[str]) -> None:
+        """Make the schema's references absolute; put in place what they must not require."""
+        if isinstance(schema.get("$id"), str):
+            schema["$id"] = self._named(schema["$id"])
+        dynamic = schema.get("$dynamicRef")
+        if isinstance(dynamic, str) and not dynamic.startswith("#"):
+            schema["$dynamicRef"] = self._named(dynamic)
         reference = schema.get("$ref")
-        if isinstance(reference, str) and reference.startswith("#/"):
-            schema["$ref"] = self._local(reference)
-        if "required" in schema:
-            schema = self._without_hidden(schema)
-        extra = _FORMATS.get(str(schema.get("format")))
-        if extra is not None:
-            schema["allOf"] = [*schema.get("allOf", ()), dict(extra)]
-        return schema
+        if not isinstance(reference, str):
+            return
+        referred = target(self._document, reference)
+        if hidden and self._requires(referred, hidden):
+            del schema["$ref"]
+            schema["allOf"] = [*schema.get("allOf", ()), self.view(referred, hidden)]
+        else:
+            schema["$ref"] = self._absolute(self._names[reference])
 
-    def _local(self, reference: str) -> str:
-        if reference in self._lifted:
-            return f"{self._uri}#/$defs/{self._lifted[reference]}"
-        return f"{self._uri}#/$defs/{reference.removeprefix(_COMPONENT)}"
+    def _requires(self, schema: Any, names: frozenset[str]) -> bool:
+        """Tell whether a schema requires members that it does not itself know to be hidden."""
+        if not isinstance(schema, dict):
+            return False
+        names -= self._hidden.names(schema)
+        if not names:
+            return False
+        parts = [part for key in _ALTERNATIVES for part in schema.get(key, ())]
+        if "$ref" in schema:
+            parts.append(target(self._document, schema["$ref"]))
+        required = schema.get("required", ())
+        return not names.isdisjoint(required) or any(self._requires(part, names) for part in parts)
 
-    def _without_hidden(self, schema: Schema) -> Schema:
-        """Drop members this direction never carries from `required` (OpenAPI 3.1.1, 4.8.24)."""
-        hidden = self._hidden_names(schema)
-        if hidden:
-            schema["required"] = [name for name in schema["required"] if name not in hidden]
-        return schema
-
-    def _hidden_names(self, schema: Schema) -> set[str]:
-        names = {
-            name
-            for name, inner in (schema.get("properties") or {}).items()
-            if self._is_hidden(inner)
-        }
-        for part in schema.get("allOf", ()):
-            resolved = resolve(self._document, part)
-            if isinstance(resolved, dict):
-                names |= self._hidden_names(resolved)
-        return names
-
-    def _is_hidden(self, schema: Any) -> bool:
-        if isinstance(schema, dict) and schema.get(self._hidden) is True:
-            return True
-        resolved = resolve(self._document, schema)
-        return isinstance(resolved, dict) and resolved.get(self._hidden) is True
+    def _named(self, uri: str) -> str:
+        name, hash_sign, fragment = uri.partition("#")
+        return f"{self._uri}:{quote(name, safe='')}{hash_sign}{fragment}"
 
 
-def _inner_references(document: Mapping[str, Any]) -> list[str]:
-    """Return the local references that point at schemas outside `components/schemas`.
-
-    References to whole components of other kinds are included too; nothing refers to those
-    from a schema, so their definitions are never used.
-    """
-    found: dict[str, None] = {}
-    pending: list[Any] = [document]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            reference = node.get("$ref")
-            if isinstance(reference, str) and reference.startswith("#/"):
-                found[reference] = None
-            pending.extend(node.values())
-        elif isinstance(node, list):
-            pending.extend(node)
-    return [
-        reference
-        for reference in found
-        if not reference.startswith(_COMPONENT) and reference.count("/") > 3
-    ]
+def _definitions(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return a name for everything that a schema refers to."""
+    found: dict[str, str] = {}
+    for schema, _, kind in all_objects(document):
+        reference = schema.get("$ref")
+        if kind == "schema" and isinstance(reference, str):
+            found.setdefault(reference, f"D{len(found)}")
+    return found

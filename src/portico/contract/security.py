@@ -33,6 +33,7 @@ class Requirement:
 
 
 ANYONE = Requirement(alternatives=(), anonymous=True)
+NOBODY = Requirement(alternatives=())
 
 
 def is_bearer(scheme: Mapping[str, Any]) -> bool:

@@ -17,8 +17,7 @@ def upgrade(document: dict[str, Any]) -> dict[str, Any]:
     """
     if not str(document["openapi"]).startswith("3.0"):
         return document
-    upgraded: dict[str, Any] = map_schemas(document, _upgrade_schema)
-    return {**upgraded, "openapi": "3.1.1"}
+    return {**map_schemas(document, _upgrade_schema), "openapi": "3.1.1"}
 
 
 def _upgrade_schema(schema: Schema) -> Schema:
@@ -36,10 +35,11 @@ def _upgrade_schema(schema: Schema) -> Schema:
 
 
 def _with_null(schema: Schema) -> Schema:
-    """Allow null where a `type` stands beside `nullable`; without one it has no effect (3.0.4)."""
+    """Allow null where a `type` stands beside `nullable`; without one it has no effect (3.0.4).
+
+    Other keywords keep their meaning: an `enum` allows null only where it lists it.
+    """
     if not isinstance(schema.get("type"), str):
         return schema
     schema["type"] = [schema["type"], "null"]
-    if isinstance(schema.get("enum"), list) and None not in schema["enum"]:
-        schema["enum"] = [*schema["enum"], None]
     return schema

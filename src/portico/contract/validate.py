@@ -2,113 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import jsonschema_rs
-from jsonschema.exceptions import ValidationError
-from openapi_schema_validator import OAS31_BASE_DIALECT_ID, OAS32_BASE_DIALECT_ID
 from openapi_spec_validator import (
     OpenAPIV30SpecValidator,
     OpenAPIV31SpecValidator,
     OpenAPIV32SpecValidator,
 )
+from openapi_spec_validator.schemas import schema_v30, schema_v31, schema_v32
 from openapi_spec_validator.validation import keywords
+from openapi_spec_validator.validation.exceptions import (
+    DuplicateOperationIDError,
+    ParameterDuplicateError,
+    UnresolvableParameterError,
+)
 from openapi_spec_validator.validation.validators import SpecValidator
 
 from portico.contract.bundle import Bundle
-from portico.contract.findings import ContractError, Finding
+from portico.contract.findings import Finding
 
 MAX_FINDINGS = 50  # of one document; the first ones usually explain the rest
+MAX_MESSAGE = 300  # characters; messages quote what they are about
+_HINT = "compare this place with the OpenAPI specification"
+# Rules of ours say the same, and where.
+_OURS = (DuplicateOperationIDError, ParameterDuplicateError, UnresolvableParameterError)
 
 
-class _FastSchemaCheck(keywords.OpenAPIV31SchemaValidator):
-    """Checks each schema against its meta-schema with jsonschema-rs.
+class _SchemasElsewhere(keywords.KeywordValidator):
+    """Leaves schemas to `schema_rules`.
 
-    The tool chain does this with the Python validator: two thirds of its time on a large
-    document. `_get_schema_checker` is its hook for that; a test pins it.
+    The tool chain's own walk cannot say where a schema is wrong, misses those of request bodies
+    and headers, recurses without end on lists of lists, and takes most of the time.
     """
 
-    def _get_schema_checker(self, schema: Any, schema_value: Any) -> Callable[[Any], None]:
-        dialect = self._get_schema_dialect_id(schema, schema_value)
-        if dialect not in _FAST_DIALECTS:
-            checker: Callable[[Any], None] = super()._get_schema_checker(schema, schema_value)
-            return checker
-        return partial(_check_schema, super()._get_schema_checker(schema, schema_value))
+    def __call__(
+        self, schema: Any, require_properties: bool = True, meta_checked: bool = False
+    ) -> Iterator[Any]:
+        del schema, require_properties, meta_checked
+        return iter(())
 
 
-def _check_schema(explain: Callable[[Any], None], schema: Any) -> None:
-    """Check fast; let the tool chain's own checker word what is wrong."""
-    if not jsonschema_rs.meta.is_valid(schema):
-        explain(schema)
+def _without_schemas(base: type[SpecValidator]) -> type[SpecValidator]:
+    keyword_validators = {**base.keyword_validators, "schema": _SchemasElsewhere}
+    return type(base.__name__, (base,), {"keyword_validators": keyword_validators})
 
 
-_FAST_DIALECTS = frozenset(
-    {
-        "https://json-schema.org/draft/2020-12/schema",
-        OAS31_BASE_DIALECT_ID,
-        OAS32_BASE_DIALECT_ID,
-    }
-)
-
-
-class _V31(OpenAPIV31SpecValidator):
-    keyword_validators = {
-        **OpenAPIV31SpecValidator.keyword_validators,
-        "schema": _FastSchemaCheck,
-    }
-
-
-class _V32(OpenAPIV32SpecValidator):
-    keyword_validators = {
-        **OpenAPIV32SpecValidator.keyword_validators,
-        "schema": _FastSchemaCheck,
-    }
-
-
-_VALIDATORS: Mapping[str, type[SpecValidator]] = {
-    "3.0": OpenAPIV30SpecValidator,
-    "3.1": _V31,
-    "3.2": _V32,
+_VALIDATORS: Mapping[str, tuple[Any, type[SpecValidator]]] = {
+    "3.0": (schema_v30, _without_schemas(OpenAPIV30SpecValidator)),
+    "3.1": (schema_v31, _without_schemas(OpenAPIV31SpecValidator)),
+    "3.2": (schema_v32, _without_schemas(OpenAPIV32SpecValidator)),
 }
 
 
-def validate(bundle: Bundle) -> None:
-    """Raise ContractError unless the document is valid OpenAPI 3.0, 3.1 or 3.2."""
+def validate(bundle: Bundle) -> list[Finding]:
+    """Return what makes the document no valid OpenAPI 3.0, 3.1 or 3.2."""
     version = ".".join(str(bundle.document["openapi"]).split(".")[:2])
-    validator = _VALIDATORS.get(version)
-    if validator is None:
-        raise ContractError(
-            [
-                Finding(
-                    position=bundle.position(("openapi",)),
-                    rule="unknown-version",
-                    message=f"OpenAPI {bundle.document['openapi']} is not known",
-                    hint="use a 3.0, 3.1 or 3.2 document",
-                )
-            ]
-        )
-    findings = list(_findings(bundle, validator))
-    if findings:
-        raise ContractError(findings)
+    if version not in _VALIDATORS:
+        named = str(bundle.document["openapi"])[:32]
+        message = f"OpenAPI {named!r} is not known"
+        hint = "use a 3.0, 3.1 or 3.2 document"
+        return [bundle.finding(("openapi",), "unknown-version", message, hint)]
+    # The tool chain looks into a document on the understanding that it has the right shape.
+    return list(_misshapen(bundle, version)) or list(_contradictions(bundle, version))
 
 
-def _findings(bundle: Bundle, validator: type[SpecValidator]) -> Iterator[Finding]:
-    for count, error in enumerate(validator(bundle.document).iter_errors()):
+def _misshapen(bundle: Bundle, version: str) -> Iterator[Finding]:
+    for count, error in enumerate(_shape(version).iter_errors(bundle.document)):
         if count == MAX_FINDINGS:
             return
         deepest = _deepest(error)
-        yield Finding(
-            position=bundle.position(list(deepest.absolute_path)),
-            rule="invalid-openapi",
-            message=deepest.message[:300],
-            hint="compare this place with the OpenAPI specification",
-        )
+        message = deepest.message[:MAX_MESSAGE]
+        yield bundle.finding(deepest.instance_path, "invalid-openapi", message, _HINT)
 
 
-def _deepest(error: ValidationError) -> ValidationError:
-    """Return the most specific cause: alternatives that fail say little by themselves."""
-    while error.context:
-        error = max(error.context, key=lambda cause: len(cause.absolute_path))
+@lru_cache(maxsize=len(_VALIDATORS))
+def _shape(version: str) -> jsonschema_rs.Validator:
+    """Return the compiled JSON Schema of a version of OpenAPI, as the tool chain ships it."""
+    validator: jsonschema_rs.Validator = jsonschema_rs.validator_for(
+        dict(_VALIDATORS[version][0]), offline=True
+    )
+    return validator
+
+
+def _deepest(error: jsonschema_rs.ValidationError) -> jsonschema_rs.ValidationError:
+    """Return the most specific cause: that an alternative fails says little by itself."""
+    for _ in range(16):  # alternatives inside alternatives
+        inner = [
+            cause for branch in getattr(error.kind, "context", ()) for cause in branch if branch
+        ]
+        # That it is no reference is what every object that is none fails with first.
+        inner = [cause for cause in inner if getattr(cause.kind, "property", "") != "$ref"] or inner
+        if not inner:
+            break
+        error = max(inner, key=lambda cause: len(cause.instance_path))
     return error
+
+
+def _contradictions(bundle: Bundle, version: str) -> Iterator[Finding]:
+    validator = _VALIDATORS[version][1]
+    errors = (error for error in validator(bundle.document).iter_errors())
+    for error in (error for error in errors if not isinstance(error, _OURS)):
+        yield bundle.finding(
+            list(error.absolute_path), "invalid-openapi", error.message[:MAX_MESSAGE], _HINT
+        )

@@ -76,7 +76,8 @@ def _lease(
     asked = []
     for index, bucket in enumerate(buckets):
         if bucket.kind is Kind.CONCURRENCY:
-            identity = f"{_PROCESS}-{next(_ORDINALS)}".encode()
+            # The letter keeps it from being read as a number.
+            identity = f"L{_PROCESS}-{next(_ORDINALS)}".encode()
             words[1 + 6 * index + 3] = identity
             asked.append(LeaseAsked(keys[index], identity, int(bucket.words[2]) / MICROSECONDS))
     return tuple(asked)

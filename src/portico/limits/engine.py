@@ -108,7 +108,12 @@ class LimitEngine:
                 self._begin_outage(failure)
             else:
                 return Verdict(demand, cast(Sequence[int], reply))
-        return Verdict(demand, self._local.decide(demand, consume=False), is_local=True)
+        return self.peek_alone(demand)
+
+    def peek_alone(self, demand: Demand) -> Verdict:
+        """Return what this process alone would decide, and consume nothing."""
+        numbers = self._local.decide(demand, consume=False)
+        return Verdict(demand, numbers, is_local=self._client is not None)
 
     # For an admission script that takes in limits.lua.
 

@@ -21,26 +21,34 @@
 --     m amount - - -                a calendar month, UTC
 --     c at_once lease_us id -       leases
 
+-- What makes the functions of each kind; a script pays for those it needs.
 local limits_kinds = {}
 
--- GCRA. The value is `TAT:PART`, the theoretical arrival time in microseconds and ticks.
-limits_kinds.g = {
+-- GCRA. The value is `TAT` or `TAT:PART`, the theoretical arrival time in microseconds and ticks.
+limits_kinds.g = function() return {
   look = function(b, now)
-    local raw, part = redis.call('GET', b.key), nil
-    b.level = 0
+    local raw, level = redis.call('GET', b.key), 0
     if raw then
-      raw, part = string.match(raw, '^(%d+):(%d+)$')
-      if raw then b.level = math.max(0, math.min(b.second, (raw - now) * b.fourth + part)) end
+      local at, part = tonumber(raw), 0
+      if not at then at, part = string.match(raw, '^(%d+):(%d+)$') end
+      if at then
+        level = (at - now) * b.fourth + part
+        if level < 0 then level = 0 elseif level > b.second then level = b.second end
+      end
     end
-    b.never = b.cost * b.third > b.first
-    b.wait = math.max(0, math.ceil((b.level + b.cost * b.third - b.first) / b.fourth))
+    b.level = level
+    local need = b.cost * b.third
+    b.never = need > b.first
+    if level + need > b.first then b.wait = math.ceil((level + need - b.first) / b.fourth) end
   end,
   commit = function(b, now)
     b.level = math.min(b.second, b.level + b.cost * b.third)
     if b.level == 0 then return end
     local ahead = math.floor(b.level / b.fourth)
-    redis.call('SET', b.key, string.format('%.0f:%.0f', now + ahead, b.level - ahead * b.fourth),
-      'PX', math.ceil(ahead / 1000) + 1)
+    local part = b.level - ahead * b.fourth
+    local tat = part == 0 and string.format('%.0f', now + ahead)
+      or string.format('%.0f:%.0f', now + ahead, part)
+    redis.call('SET', b.key, tat, 'PX', math.ceil(ahead / 1000) + 1)
   end,
   tell = function(b)
     local remaining = math.max(0, math.floor((b.first - b.level) / b.third))
@@ -49,45 +57,46 @@ limits_kinds.g = {
       math.ceil(b.level / b.fourth)
   end,
   floor = function(b, ticks) b.level = math.max(b.level, math.min(ticks, b.second)) end,
-}
+} end
 
 -- A window. The list is BASE, then time and running total of each entry: what was consumed up to an
 -- entry is its total, so that the use of any span is one subtraction and entries expire unread.
-local function limits_entry(b, index)
-  return tonumber(redis.call('LINDEX', b.key, 2 * index - 1))
-end
-local function limits_total(b, index)
-  return tonumber(redis.call('LINDEX', b.key, 2 * index))
-end
--- The first entry from `low` to `high` of which `holds` is true, `high + 1` if there is none.
-local function limits_search(low, high, holds)
-  while low <= high do
-    local middle = math.floor((low + high) / 2)
-    if holds(middle) then high = middle - 1 else low = middle + 1 end
+limits_kinds.w = function()
+  local function entry(b, index)
+    return tonumber(redis.call('LINDEX', b.key, 2 * index - 1))
   end
-  return low
-end
-limits_kinds.w = {
+  local function total(b, index)
+    return tonumber(redis.call('LINDEX', b.key, 2 * index))
+  end
+  -- The first entry from `low` to `high` of which `holds` is true, `high + 1` if there is none.
+  local function search(low, high, holds)
+    while low <= high do
+      local middle = math.floor((low + high) / 2)
+      if holds(middle) then high = middle - 1 else low = middle + 1 end
+    end
+    return low
+  end
+  return {
   look = function(b, now)
     b.count = math.floor(redis.call('LLEN', b.key) / 2)
     b.live, b.used, b.total, b.last, b.oldest = 1, 0, 0, 0, 0
     if b.count > 0 then
-      b.total, b.last = limits_total(b, b.count), limits_entry(b, b.count)
-      b.oldest = limits_entry(b, 1)
+      b.total, b.last = total(b, b.count), entry(b, b.count)
+      b.oldest = entry(b, 1)
       if b.oldest + b.second <= now then
-        b.live = limits_search(2, b.count, function(i) return limits_entry(b, i) + b.second > now end)
-        b.oldest = b.live <= b.count and limits_entry(b, b.live) or 0
+        b.live = search(2, b.count, function(i) return entry(b, i) + b.second > now end)
+        b.oldest = b.live <= b.count and entry(b, b.live) or 0
       end
-      b.used = b.total - limits_total(b, b.live - 1)
+      b.used = b.total - total(b, b.live - 1)
     end
-    b.never, b.wait = b.cost > b.first, 0
+    b.never = b.cost > b.first
     local excess = b.used + b.cost - b.first
     if excess > 0 and not b.never then
       local base = b.total - b.used
-      local gone = limits_search(b.live, b.count, function(i)
-        return limits_total(b, i) - base >= excess
+      local gone = search(b.live, b.count, function(i)
+        return total(b, i) - base >= excess
       end)
-      b.wait = limits_entry(b, gone) + b.second - now
+      b.wait = entry(b, gone) + b.second - now
     end
   end,
   commit = function(b, now)
@@ -121,39 +130,40 @@ limits_kinds.w = {
   end,
   -- Only where what was counted is gone: the log knows better what has expired since.
   floor = function(b, used) if b.count == 0 then b.cost = b.cost + used end end,
-}
+  } end
 
 -- A month. The value is `YYYYMM:USED`. Days are counted in a calendar that begins on 1 March 0000,
 -- where the leap day comes last.
-local function limits_month(now)
-  local days = math.floor(now / 86400000000)
-  local z = days + 719468
-  local era = math.floor(z / 146097)
-  local of_era = z - era * 146097
-  local year = math.floor((of_era - math.floor(of_era / 1460) + math.floor(of_era / 36524)
-    - math.floor(of_era / 146096)) / 365)
-  local of_year = of_era - (365 * year + math.floor(year / 4) - math.floor(year / 100))
-  local march = math.floor((5 * of_year + 2) / 153)
-  local month = march < 10 and march + 3 or march - 9
-  year = year + era * 400 + (month <= 2 and 1 or 0)
-  local begins = math.floor((153 * march + 2) / 5)
-  local length = math.floor((153 * (march + 1) + 2) / 5) - begins
-  if month == 2 then
-    local leap = year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
-    length = leap and 29 or 28
+limits_kinds.m = function()
+  local function month_of(now)
+    local days = math.floor(now / 86400000000)
+    local z = days + 719468
+    local era = math.floor(z / 146097)
+    local of_era = z - era * 146097
+    local year = math.floor((of_era - math.floor(of_era / 1460) + math.floor(of_era / 36524)
+      - math.floor(of_era / 146096)) / 365)
+    local of_year = of_era - (365 * year + math.floor(year / 4) - math.floor(year / 100))
+    local march = math.floor((5 * of_year + 2) / 153)
+    local month = march < 10 and march + 3 or march - 9
+    year = year + era * 400 + (month <= 2 and 1 or 0)
+    local begins = math.floor((153 * march + 2) / 5)
+    local length = math.floor((153 * (march + 1) + 2) / 5) - begins
+    if month == 2 then
+      local leap = year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
+      length = leap and 29 or 28
+    end
+    return year * 100 + month, (days - (of_year - begins) + length) * 86400000000
   end
-  return year * 100 + month, (days - (of_year - begins) + length) * 86400000000
-end
-limits_kinds.m = {
+  return {
   look = function(b, now)
     local raw = redis.call('GET', b.key)
-    b.month, b.ends = limits_month(now)
+    b.month, b.ends = month_of(now)
     b.used = 0
     local month, used = string.match(raw or '', '^(%d+):(%d+)$')
     -- A clock that was set back does not begin another month.
     if month and tonumber(month) >= b.month then b.month, b.used = tonumber(month), tonumber(used) end
     b.never = b.cost > b.first
-    b.wait = b.used + b.cost > b.first and b.ends - now or 0
+    if b.used + b.cost > b.first then b.wait = b.ends - now end
   end,
   commit = function(b, now)
     if b.cost == 0 then return end
@@ -166,17 +176,16 @@ limits_kinds.m = {
     return math.max(0, b.first - b.used), until_end, until_end
   end,
   floor = function(b, used) b.used = math.max(b.used, used) end,
-}
+  } end
 
 -- Leases. A sorted set of them by the time they end.
-limits_kinds.c = {
+limits_kinds.c = function() return {
   look = function(b, now)
     b.used = redis.call('ZCOUNT', b.key, string.format('(%.0f', now), '+inf')
     local own = redis.call('ZSCORE', b.key, b.third)
     if own and tonumber(own) > now then b.used = b.used - 1 end
-    b.never = false
     -- Nobody knows when a request will end.
-    b.wait = b.used >= b.first and 1000000 or 0
+    if b.used >= b.first then b.wait = 1000000 end
   end,
   commit = function(b, now)
     redis.call('ZREMRANGEBYSCORE', b.key, '-inf', string.format('%.0f', now))
@@ -186,13 +195,19 @@ limits_kinds.c = {
   end,
   tell = function(b) return math.max(0, b.first - b.used), 0, 0 end,
   floor = function() end,
-}
+} end
 
+local limits_made = {}
 local function limits_bucket(key, at)
-  local strategy, third = ARGV[at], ARGV[at + 3]
-  return {kind = limits_kinds[strategy], key = key, first = tonumber(ARGV[at + 1]),
-    second = tonumber(ARGV[at + 2]), third = strategy == 'c' and third or tonumber(third),
-    fourth = tonumber(ARGV[at + 4]), cost = tonumber(ARGV[at + 5]), state = 0}
+  local letter = ARGV[at]
+  local kind = limits_made[letter]
+  if not kind then
+    kind = limits_kinds[letter]()
+    limits_made[letter] = kind
+  end
+  return {kind = kind, key = key, first = tonumber(ARGV[at + 1]), second = tonumber(ARGV[at + 2]),
+    third = tonumber(ARGV[at + 3]) or ARGV[at + 3], fourth = tonumber(ARGV[at + 4]),
+    cost = tonumber(ARGV[at + 5]), state = 0, wait = 0, never = false, level = 0}
 end
 local function limits_look(first_key, first_argument, now)
   local limits = {now = now, refused = 0}
@@ -200,7 +215,7 @@ local function limits_look(first_key, first_argument, now)
     local b = limits_bucket(KEYS[first_key + i - 1], first_argument + 6 * i - 5)
     b.kind.look(b, now)
     if b.never then b.state, b.wait = 2, 0 elseif b.wait > 0 then b.state = 1 end
-    limits.refused = math.max(limits.refused, b.state)
+    if b.state > limits.refused then limits.refused = b.state end
     limits[i] = b
   end
   return limits

@@ -57,10 +57,11 @@ class Plans:
         self._anonymous = anonymous or default
         self._plan_of = plan_of
         shared = _compiled("", always, known)
-        self._rules = {
-            name: _rules([*shared, *_compiled(name, policies, known)], known)
-            for name, policies in plans.items()
-        }
+        self._rules = {}
+        for name, policies in plans.items():
+            compiled = [*shared, *_compiled(name, policies, known)]
+            _check_distinct(name, compiled)
+            self._rules[name] = _rules(compiled, known)
         self._shares_buckets = any(
             charge.bucket.per in (Per.OPERATION, Per.ADDRESS)
             for rules in self._rules.values()
@@ -166,16 +167,21 @@ def _compiled(plan: str, policies: Sequence[Policy], operations: frozenset[str])
         unknown = policy.operations - operations
         unknown |= frozenset(getattr(policy, "costs", ())) - operations
         if unknown:
-            raise LimitError(f"{where}{policy.name}: there is no operation {sorted(unknown)[0]!r}")
+            raise LimitError(f"{where}{policy.name}: there is no operation {min(unknown)!r}")
         try:
             compiled.append((policy, policy.buckets()))
         except LimitError as error:
             raise LimitError(f"{where}{error}") from error
-    names = [bucket.name for _, buckets in compiled for bucket in buckets]
-    for name in names:
-        if names.count(name) > 1:
-            raise LimitError(f"{where}there are two limits {name!r}")
     return compiled
+
+
+def _check_distinct(plan: str, compiled: Sequence[_Compiled]) -> None:
+    """Raise LimitError for two limits of one name: they would be one bucket, consumed twice."""
+    seen = set()
+    for bucket in (bucket for _, buckets in compiled for bucket in buckets):
+        if bucket.name in seen:
+            raise LimitError(f"plan {plan}: there are two limits {bucket.name!r}")
+        seen.add(bucket.name)
 
 
 def _rules(compiled: Sequence[_Compiled], operations: frozenset[str]) -> dict[str, Rule]:

@@ -44,6 +44,10 @@ class ServerConnector:
             raise
         return connection
 
+    async def is_elsewhere(self) -> bool:
+        """Return False: an address is always right."""
+        return False
+
     async def close(self) -> None:
         """Do nothing: whoever has the connection closes it."""
 

@@ -23,13 +23,14 @@ class Detour:
         self._topology = topology
         self._request = request
         self._deadline = deadline
+        self._steps = 0
         self._asking = False
         # Whether it was also written to a connection that was lost, and may be executed there.
         self._repeated = False
 
     async def follow(self, node: Node, reply: ErrorReply) -> object:
         """Return the reply of the server that takes it. Raises RedisUnavailable, RedisRefused."""
-        for _ in range(_MAX_STEPS):
+        while self._steps < _MAX_STEPS:
             self._repeated = self._repeated or reply.repeated
             node = await self._step(node, reply.error)
             try:
@@ -43,6 +44,7 @@ class Detour:
 
     async def _step(self, node: Node, error: theirs.RedisError) -> Node:
         """Return whom to ask next. Raises where there is nobody."""
+        self._steps += 1
         script = self._request.script
         if isinstance(error, theirs.NoScriptError) and script is not None:
             await self._load(node)
@@ -51,7 +53,9 @@ class Detour:
             self._asking = not isinstance(error, theirs.MovedError)
             return self._topology.redirect(error, node)
         if isinstance(error, theirs.TryAgainError):
-            await asyncio.sleep(_TRY_AGAIN_SECONDS)
+            # The keys are on their way to another server: that takes what it takes.
+            self._steps -= 1
+            await asyncio.sleep(min(_TRY_AGAIN_SECONDS, self._remaining()))
             return node
         raise failure_from(error, repeated=self._repeated) from error
 

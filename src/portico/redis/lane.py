@@ -48,6 +48,10 @@ class Connector(Protocol):
         """
         ...
 
+    async def is_elsewhere(self) -> bool:
+        """Return whether another server than that of the last connection is the right one now."""
+        ...
+
     async def close(self) -> None:
         """Let go of what is needed to find the server."""
 
@@ -129,7 +133,13 @@ class Lane:
         while True:
             if failures:
                 await asyncio.sleep(self._pause(failures))
-            failures = 0 if await self._live() else failures + 1
+            try:
+                useful = await self._live()
+            except Exception as error:  # the lane outlives a mistake of ours, and tells of it
+                logger.exception("redis %s failed", self._connector.address)
+                self._go_down(RedisUnavailable(Reason.CONNECTION, repr(error), sent=False))
+                useful = False
+            failures = 0 if useful else failures + 1
 
     async def _live(self) -> bool:
         """Use one connection until it breaks; return whether it was of any use."""
@@ -217,8 +227,8 @@ class Lane:
                 await self._wake
                 continue
             try:
-                batch = self._line.batch(self._session)
-                await connection.send_packed_command(batch, check_health=False)
+                if batch := self._line.batch(self._session):
+                    await connection.send_packed_command(batch, check_health=False)
             except (theirs.RedisError, OSError) as error:
                 self._break(Reason.CONNECTION, str(error))
                 return
@@ -253,16 +263,23 @@ class Lane:
             waiting.future.set_result(reply)
 
     def _retire_if_wrong(self, error: theirs.RedisError) -> None:
-        """Write nothing more to a wrong server; it is left once its replies are read."""
         failure = failure_from(error)
         if isinstance(failure, RedisUnavailable) and failure.reason in _WRONG_SERVER:
             self._retiring = failure
 
     async def _keep_alive(self) -> None:
-        """Ask now and then on a quiet connection, so that its condition is the truth."""
+        """Ask now and then on a quiet connection, and whether it leads to the right server."""
         while True:
             replies = self._replies
             await asyncio.sleep(self._options.heartbeat_seconds)
-            if replies == self._replies and not self._line.in_flight:
+            if await self._connector.is_elsewhere():
+                self._retire("another server is the primary now")
+            elif replies == self._replies and not self._line.in_flight:
                 with suppress(RedisUnavailable, ErrorReply):
                     await self.submit(PING, self._options.timeout_seconds).future
+
+    def _retire(self, detail: str) -> None:
+        """Write nothing more to a wrong server; it is left once its replies are read."""
+        self._retiring = RedisUnavailable(Reason.READ_ONLY, detail, sent=False)
+        if not self._line.in_flight:
+            self._break(Reason.READ_ONLY, detail)

@@ -38,8 +38,9 @@ class RedisOptions:
     timeout_seconds: float = 1.0
     # A connection on which commands wait and no reply arrives for this long is dropped.
     stall_seconds: float = 1.0
-    # A connection without traffic is tried this often, so that `available` is the truth.
-    heartbeat_seconds: float = 5.0
+    # A connection without traffic is tried this often, so that `available` is the truth, and so
+    # often the Sentinels are asked whether it still leads to the primary.
+    heartbeat_seconds: float = 1.0
     max_waiting: int = 4096
     max_waiting_bytes: int = 64 * 1024 * 1024
     first_retry_seconds: float = 0.05

@@ -38,13 +38,7 @@ class SentinelConnector:
 
     async def connect(self) -> AbstractConnection:
         """Return a connection to the server that both Sentinel and it itself call the primary."""
-        service = self._wanted.service
-        try:
-            host, port = await self._sentinel.discover_master(service)
-        except (theirs.RedisError, OSError) as error:
-            detail = f"no sentinel knows a primary of {service}"
-            raise RedisUnavailable(Reason.CONNECTION, detail, sent=False) from error
-        connector = self._connector((_text(host), int(port)))
+        connector = self._connector(await self._discover())
         connection = await connector.connect()
         try:
             await self._verify(connection, connector.address)
@@ -52,6 +46,26 @@ class SentinelConnector:
             await connection.disconnect(nowait=True)
             raise
         return connection
+
+    async def is_elsewhere(self) -> bool:
+        """Return whether the Sentinels name another primary; the old one may not know it yet.
+
+        What it still takes is lost when it learns.
+        """
+        try:
+            name, port = await self._discover()
+        except RedisUnavailable:
+            return False
+        return self._primary is not None and self._primary.address != f"{name}:{port}"
+
+    async def _discover(self) -> Host:
+        service = self._wanted.service
+        try:
+            name, port = await self._sentinel.discover_master(service)
+        except (theirs.RedisError, OSError) as error:
+            detail = f"no sentinel knows a primary of {service}"
+            raise RedisUnavailable(Reason.CONNECTION, detail, sent=False) from error
+        return name.decode() if isinstance(name, bytes) else str(name), int(port)
 
     def _connector(self, host: Host) -> ServerConnector:
         connector = to_host(host, self._wanted, self._options)
@@ -89,7 +103,3 @@ def _sentinel_settings(address: Address, options: RedisOptions) -> dict[str, obj
     if address.tls:
         settings |= {"ssl": True, **tls_settings(options)}
     return settings
-
-
-def _text(host: bytes | str) -> str:
-    return host.decode() if isinstance(host, bytes) else host

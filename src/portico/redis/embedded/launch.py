@@ -3,7 +3,8 @@
     python launch.py PARENT_PID PROGRAM ARGUMENT...
 
 On Linux the kernel sends SIGKILL when the parent ends, however it ends: every write that was
-answered is in the append-only file by then. Elsewhere the next owner stops what is left.
+answered is in the append-only file by then. Elsewhere the server outlives it, and whoever starts
+in its folder attaches to it.
 """
 
 from __future__ import annotations

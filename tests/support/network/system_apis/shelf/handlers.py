@@ -53,7 +53,7 @@ async def remove_thing(call: Call[None], *, thing_id: str) -> None:
     del call, thing_id
 
 
-async def echo(  # noqa: PLR0913  # every style of parameter has one
+async def echo(  # every style of parameter has one
     call: Call[None],
     *,
     name: str,

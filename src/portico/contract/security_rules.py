@@ -1,0 +1,83 @@
+"""Security requirements that name what is not declared, not enforced, or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from portico.contract.bundle import Bundle
+from portico.contract.findings import Finding
+from portico.contract.operations import operations_of
+from portico.contract.security import declared_schemes, declared_scopes, is_bearer
+from portico.contract.walk import Pointer
+
+
+def unsecured(bundle: Bundle) -> Iterator[Finding]:
+    """Yield a finding for each operation that no `security` covers."""
+    if "security" in bundle.document:
+        return
+    for pointer, template, method, _, node in operations_of(bundle.document):
+        if "security" not in node:
+            yield bundle.finding(
+                pointer,
+                "operation-without-security",
+                f"{method} {template} says nothing about security",
+                "add `security` with a scheme and scopes; `security: []` means anyone",
+            )
+
+
+def unsupported_schemes(bundle: Bundle) -> Iterator[Finding]:
+    """Yield a finding for each scheme in use that the gateway does not enforce."""
+    used = {name for _, alternative in _requirements(bundle.document) for name in alternative}
+    for name, scheme in declared_schemes(bundle.document).items():
+        if name in used and not is_bearer(scheme):
+            yield bundle.finding(
+                ("components", "securitySchemes", name),
+                "unsupported-security-scheme",
+                f"the scheme {name!r} of type {scheme.get('type')!r} is not enforced here",
+                "use oauth2, openIdConnect or http bearer, "
+                "or say in the configuration of the API which scopes replace its security",
+            )
+
+
+def scheme_findings(bundle: Bundle) -> Iterator[Finding]:
+    """Yield a finding for each requirement of a scheme or scope that is not declared."""
+    schemes = declared_schemes(bundle.document)
+    for at, alternative in _requirements(bundle.document):
+        for name, scopes in alternative.items():
+            yield from _scheme(bundle, (*at, name), schemes.get(name), name, scopes)
+
+
+def _requirements(document: Mapping[str, Any]) -> Iterator[tuple[Pointer, Mapping[str, Any]]]:
+    """Yield each alternative of each security requirement, with where it stands."""
+    holders: list[tuple[Pointer, Mapping[str, Any]]] = [((), document)]
+    holders += [(pointer, node) for pointer, _, _, _, node in operations_of(document)]
+    for pointer, holder in holders:
+        for index, alternative in enumerate(holder.get("security", ())):
+            yield (*pointer, "security", str(index)), alternative
+
+
+def _scheme(
+    bundle: Bundle,
+    pointer: Pointer,
+    scheme: Mapping[str, Any] | None,
+    name: str,
+    scopes: Sequence[str],
+) -> Iterator[Finding]:
+    if scheme is None:
+        yield bundle.finding(
+            pointer,
+            "unknown-security-scheme",
+            f"the security scheme {name!r} is not declared",
+            "declare it under components/securitySchemes, or correct its name",
+        )
+        return
+    declared = declared_scopes(scheme)
+    unknown = sorted(set(scopes) - declared) if declared is not None else []
+    if unknown:
+        yield bundle.finding(
+            pointer,
+            "unknown-scope",
+            f"the scheme {name!r} declares no scope {', '.join(unknown)}",
+            "add the scope to the flows of the scheme, or correct its name",
+        )
