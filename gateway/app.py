@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gateway.access_log import AccessLog
 from gateway.composition import choose, load_contracts, open_tiers
-from gateway.config import Client, Config, ConfigError, External
+from gateway.config import Client, Config, ConfigError, External, records
+from gateway.config.load import NOT_OPTIONS
 from gateway.config.secrets import SecretStore
 from gateway.control import RESERVED, control_app, is_reserved
 from gateway.cors import CORSPolicy
@@ -228,29 +228,22 @@ def _upstream_options(
 ) -> UpstreamOptions:
     """Return the options of an upstream; header values may be references to secrets."""
     where = f"external.{name}.upstream"
-    known = {field.name for field in dataclasses.fields(UpstreamOptions)} - {"name", "urls"}
     # A body in a content coding could not be checked against the contract.
     coding = "pass" if settings.validation.mode == "off" else "identity"
-    chosen: dict[str, Any] = {"accept_encoding": coding, **settings.upstream}
-    unknown = sorted(set(chosen) - known)
-    if unknown:
-        raise ConfigError(
-            where, f"unknown setting {unknown[0]}", f"known here are {', '.join(sorted(known))}"
-        )
-    headers = chosen.pop("set_headers", {})
-    if not isinstance(headers, dict):
-        raise ConfigError(where, "set_headers is not a mapping", "write `Name: env:VARIABLE`")
-    fields = tuple((key, secrets.resolve(str(ref), where)) for key, ref in headers.items())
-    lists = {key: tuple(value) for key, value in chosen.items() if isinstance(value, list)}
     try:
+        chosen = records.read(UpstreamOptions, settings.upstream, NOT_OPTIONS)
+        references = chosen.pop("set_headers", ())
         return UpstreamOptions(
             name=name,
             urls=tuple(settings.urls),
-            set_headers=fields,
+            set_headers=tuple(
+                (field, secrets.resolve(reference, f"{where}.set_headers.{field}"))
+                for field, reference in references
+            ),
             trusted_proxies=tuple(config.trusted_proxies),
-            **{**chosen, **lists},
+            **{"accept_encoding": coding, **chosen},
         )
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise ConfigError(where, str(error), "correct the value") from None
 
 

@@ -5,21 +5,43 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from gateway.config import records
 from gateway.config.errors import ConfigError
-from gateway.config.model import Config
+from gateway.config.explain import explain
+from gateway.config.model import Config, External
+from gateway.config.records import Pointer, SettingError
+from gateway.protocol.limits import ProtocolLimits
+from gateway.upstream.options import UpstreamOptions
+from gateway.upstream.targets import Target
 from portico.contract.findings import ContractError
 from portico.contract.source import SourceFile, YAMLLoader
 
 PREFIX = "PORTICO_"
 # Variables of the same prefix that are not settings of the file.
 NOT_SETTINGS = frozenset({"PORTICO_CONFIG", "PORTICO_CLIENT_ID", "PORTICO_CLIENT_SECRET"})
-_PATHS = ("data", "contracts")
+# What of the records is set elsewhere or not at all.
+NOT_LIMITS = ("uncounted_peers",)
+NOT_OPTIONS = ("name", "trusted_proxies", "urls")
+# Where relative paths are relative to the file. `*` is any name.
+_PATHS: tuple[Pointer, ...] = (
+    ("data",),
+    ("contracts",),
+    ("identity", "key_file"),
+    ("external", "*", "contract"),
+    ("external", "*", "upstream", "ca_file"),
+    ("external", "*", "upstream", "client_certificate"),
+    ("external", "*", "upstream", "client_key"),
+)
+_SEGMENTS_OF_PATH_OBJECTS = frozenset({"data", "contracts", "contract"})
+# Where null is a value; everywhere else it is a setting left out.
+_FREE = frozenset({"settings"})
 
 
 def load_config(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
@@ -29,19 +51,56 @@ def load_config(path: Path | None, environment: Mapping[str, str] = os.environ) 
     Relative paths in the file are relative to it. Raises ConfigError.
     """
     source = None if path is None else _read(path)
-    data: Any = {} if source is None else copy.deepcopy(source.data) or {}
-    if not isinstance(data, dict):
+    written: Any = {} if source is None else copy.deepcopy(source.data) or {}
+    if not isinstance(written, dict):
         raise ConfigError(str(path), "the file is not a mapping", "start with `listen:`")
+    data = _without_nulls(written)
+    base = Path.cwd() if path is None else path.resolve().parent
+    _place_paths(data, base)
     overridden = _override(data, environment)
     try:
-        config = Config.model_validate(_with_paths(data, path), strict=True)
-        config.limits.protocol()
+        return _decode(data)
+    except SettingError as error:
+        raise _located(error, source, overridden) from None
+
+
+def _decode(data: dict[str, Any]) -> Config:
+    """Return the configuration; raises SettingError for the first thing that is wrong."""
+    try:
+        config = Config.model_validate(data, strict=True)
     except ValidationError as error:
-        raise _explain(error, source, overridden) from None
-    except ValueError as error:
-        where = str(source.position(("limits", "connection"))) if source else "limits.connection"
-        raise ConfigError(where, str(error), "correct the name or the number") from None
+        raise explain(error, data) from None
+    _check(("limits", "connection"), lambda: config.limits.protocol())
+    for network in config.trusted_proxies:
+        _check(("trusted_proxies",), lambda network=network: ip_network(network))  # type: ignore[misc]  # mypy takes no defaults here
+    for name, external in config.external.items():
+        _check_external(("external", name), external)
     return config
+
+
+def _check_external(pointer: Pointer, external: External) -> None:
+    for url in external.urls:
+        _check((*pointer, "urls"), lambda url=url: Target.parse(url))  # type: ignore[misc]  # as above
+    chosen = dict(external.upstream)
+    chosen.pop("set_headers", None)  # references: they are resolved when the gateway starts
+    _check(
+        (*pointer, "upstream"),
+        lambda: UpstreamOptions(
+            name=pointer[-1],
+            urls=tuple(external.urls),
+            **records.read(UpstreamOptions, chosen, NOT_OPTIONS),
+        ),
+    )
+
+
+def _check(pointer: Pointer, make: Any) -> None:
+    """Make something of settings only to see whether it can be made."""
+    try:
+        make()
+    except SettingError as error:
+        raise SettingError((*pointer, *error.pointer), error.cause, error.hint) from None
+    except ValueError as error:
+        raise SettingError(pointer, f"cannot be used: {error}", "correct the value") from None
 
 
 def _read(path: Path) -> SourceFile:
@@ -49,10 +108,20 @@ def _read(path: Path) -> SourceFile:
         return SourceFile(path)
     except ContractError as error:
         finding = error.findings[0]
-        raise ConfigError(str(finding.position), finding.message, finding.hint) from None
+        hint = finding.hint.replace("OpenAPI document", "configuration file")
+        raise ConfigError(str(finding.position), finding.message, hint) from None
 
 
-def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+def _without_nulls(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data without settings that have a name and no value: they are not set."""
+    return {
+        name: _without_nulls(value) if isinstance(value, dict) and name not in _FREE else value
+        for name, value in data.items()
+        if value is not None
+    }
+
+
+def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[Pointer, str]:
     """Put the environment's values in place; return which variable set what."""
     chosen = {
         name: tuple(part.lower() for part in name[len(PREFIX) :].split("__"))
@@ -63,13 +132,18 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[tupl
         chosen["PORT"] = ("listen", "port")
     overridden = {}
     for name, parts in chosen.items():
+        value = _value(name, environment[name])
+        if value is None:
+            continue  # an empty variable is one that is not set
         node = data
         for part in parts[:-1]:
             inner = node.setdefault(part, {})
             if not isinstance(inner, dict):
                 raise ConfigError(name, f"{part} is not a section", "check the variable's name")
             node = inner
-        node[parts[-1]] = _value(name, environment[name])
+        node[parts[-1]] = value
+        # What a variable says is relative to where the command is run.
+        _place_paths(data, Path.cwd(), only=parts)
         overridden[parts] = name
     return overridden
 
@@ -81,48 +155,44 @@ def _value(name: str, text: str) -> Any:
         raise ConfigError(name, "the value is not YAML", "quote it, or write plain text") from None
 
 
-def _with_paths(data: dict[str, Any], path: Path | None) -> dict[str, Any]:
-    """Return the data with paths as Path objects, relative ones resolved against the file."""
-    base = Path.cwd() if path is None else path.resolve().parent
-    for name in _PATHS:
-        if isinstance(data.get(name), str):
-            data[name] = base / data[name]
-    external = data.get("external")
-    for entry in external.values() if isinstance(external, dict) else ():
-        if isinstance(entry, dict) and isinstance(entry.get("contract"), str):
-            entry["contract"] = base / entry["contract"]
-    return data
+def _place_paths(data: dict[str, Any], base: Path, only: Pointer | None = None) -> None:
+    """Make relative paths absolute, those of references to files too."""
+    _place(data, (), base, only)
 
 
-def _explain(
-    error: ValidationError, source: SourceFile | None, overridden: Mapping[tuple[str, ...], str]
+def _place(node: dict[str, Any], pointer: Pointer, base: Path, only: Pointer | None) -> None:
+    for name, value in node.items():
+        here = (*pointer, name)
+        if isinstance(value, dict):
+            _place(value, here, base, only)
+        elif isinstance(value, str) and (only is None or only == here):
+            node[name] = _placed(here, value, base)
+
+
+def _placed(pointer: Pointer, value: str, base: Path) -> object:
+    if value.startswith("file:") and len(value) > len("file:"):
+        return f"file:{base / value.removeprefix('file:')}"
+    if not value or not any(_matches(pattern, pointer) for pattern in _PATHS):
+        return value
+    path = base / value
+    return path if pointer[-1] in _SEGMENTS_OF_PATH_OBJECTS else str(path)
+
+
+def _matches(pattern: Pointer, pointer: Pointer) -> bool:
+    if len(pattern) != len(pointer):
+        return False
+    return all(one in {"*", other} for one, other in zip(pattern, pointer, strict=True))
+
+
+def _located(
+    error: SettingError, source: SourceFile | None, overridden: Mapping[Pointer, str]
 ) -> ConfigError:
-    first = error.errors()[0]
-    pointer = tuple(str(part) for part in first["loc"])
+    """Return the error with the variable or the place in the file that it is about."""
+    pointer = error.pointer
     where = next(
         (name for parts, name in overridden.items() if pointer[: len(parts)] == parts), None
     )
     if where is None:
-        where = str(source.position(pointer)) if source is not None else "configuration"
+        where = "configuration" if source is None else str(source.position(pointer))
     name = ".".join(pointer)
-    if first["type"] == "extra_forbidden":
-        known = ", ".join(_known(pointer[:-1]))
-        return ConfigError(where, f"the setting {name} is not known", f"known here are {known}")
-    found = first.get("input")
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    shown = "" if isinstance(found, dict | list) or "secret" in name else f", found {found!r}"
-    return ConfigError(where, f"{name}: {message}{shown}", "see docs/configuration.md")
-
-
-def _known(pointer: tuple[str, ...]) -> list[str]:
-    """Return the names of the settings at a place of the model."""
-    model: Any = Config
-    for part in pointer:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        if field is not None:
-            model = field.annotation
-            arguments = getattr(model, "__args__", None)
-            if arguments and getattr(model, "__origin__", None) is dict:
-                model = arguments[1]
-    return sorted(getattr(model, "model_fields", {}))
+    return ConfigError(where, f"{name} {error.cause}" if name else error.cause, error.hint)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from gateway.config import records
 from gateway.protocol.limits import ProtocolLimits
 from portico.server.validation import Validation
 
@@ -16,6 +17,12 @@ def _validation(value: object) -> object:
     if isinstance(value, dict) and list(value) == ["sample"]:
         value = f"sample: {value['sample']}"
     return Validation.parse(value) if isinstance(value, str) else value
+
+
+def _unsecured(value: object) -> object:
+    if value is None or value == "anonymous" or isinstance(value, dict | Scopes):
+        return value
+    raise ValueError("expected anonymous, or a mapping such as {scopes: [partner:read]}")
 
 
 ValidationMode = Annotated[
@@ -60,21 +67,12 @@ class Limits(_Strict):
     request_seconds: Seconds = 30.0
     """The time an operation has, all its inner calls included."""
 
-    connection: dict[str, float] = Field(default_factory=dict)
+    connection: dict[str, Any] = Field(default_factory=dict)
     """Numbers of the connection layer, by name; see below."""
 
     def protocol(self) -> ProtocolLimits:
-        """Return the numbers of the connection layer; raises ValueError for an unknown name."""
-        known = ProtocolLimits.__dataclass_fields__
-        for name in self.connection:
-            if name not in known or name == "uncounted_peers":
-                raise ValueError(f"unknown limit {name!r}, known are {', '.join(sorted(known))}")
-        return ProtocolLimits(
-            **{
-                name: int(value) if known[name].type == "int" else float(value)
-                for name, value in self.connection.items()
-            }  # type: ignore[arg-type]  # names and types were looked up in the same record
-        )
+        """Return the numbers of the connection layer; raises ValueError for a wrong one."""
+        return ProtocolLimits(**records.read(ProtocolLimits, self.connection, ("uncounted_peers",)))
 
 
 class Identity(_Strict):
@@ -154,7 +152,7 @@ class External(_Strict):
     urls: Annotated[list[str], Field(min_length=1)]
     """Base URLs of the upstream, used in turn; one that cannot be reached is left out a while."""
 
-    unsecured: Literal["anonymous"] | Scopes | None = None
+    unsecured: Annotated[Literal["anonymous"] | Scopes | None, BeforeValidator(_unsecured)] = None
     """What callers need where the document declares no security that is enforced here:
     `anonymous`, or `{scopes: [...]}`. Without it such a document does not start."""
 

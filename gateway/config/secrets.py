@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -29,7 +30,7 @@ class SecretStore:
         if kind == "file":
             return _from_file(Path(name), where)
         if kind == "generated" and _NAME.match(name):
-            return self._generated(name)
+            return self._generated(name, where)
         raise ConfigError(
             where,
             "the value is not a reference to a secret",
@@ -46,17 +47,31 @@ class SecretStore:
             raise ConfigError(where, f"the variable {name} is not set", f"export {name}=…")
         return value
 
-    def _generated(self, name: str) -> str:
+    def _generated(self, name: str, where: str) -> str:
         path = self.path(name)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text().strip()
-        with os.fdopen(descriptor, "w") as file:
-            value = secrets.token_urlsafe(24)
-            file.write(value + "\n")
-        return value
+            if not path.exists():
+                self._make(path)
+        except OSError as error:
+            raise ConfigError(
+                where,
+                f"{error.filename or path} cannot be written: {error.strerror}",
+                "make the data folder writable, or choose another with `data:`",
+            ) from None
+        return _from_file(path, where)
+
+    def _make(self, path: Path) -> None:
+        """Write a new secret; of two processes at the same moment, one writes the only one."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
+        try:
+            with contextlib.suppress(FileExistsError):
+                # A link appears with its content, and not at all where there is one already.
+                path.hardlink_to(draft)
+        finally:
+            draft.unlink()
 
 
 def _from_file(path: Path, where: str) -> str:

@@ -14,7 +14,7 @@ MEDIA_TYPE = "application/problem+json"
 _STANDARD = frozenset({"type", "title", "status", "detail", "instance"})
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818  # RFC 9457 calls it a problem
     """A failure that leaves as an RFC 9457 body.
 
     `detail` is for the caller of this request; `extensions` become top-level members.

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portico.testing import APIUnderTest
-
 from system_apis.tryton import handlers
 from system_apis.tryton.app import Settings, resources
 from system_apis.tryton.sandbox.preparation import prepare
