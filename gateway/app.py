@@ -28,7 +28,14 @@ from gateway.pipeline import Pipeline
 from gateway.portal.catalogue import describe
 from gateway.portal.site import routes as portal_routes
 from gateway.upstream import Upstream, UpstreamOptions
-from portico.contract import ANYONE, Contract, Requirement, load_foreign
+from portico.contract import (
+    ANYONE,
+    Contract,
+    ContractError,
+    Finding,
+    Requirement,
+    load_foreign,
+)
 from portico.contract.route import Router
 from portico.contract.security import declared_schemes, declared_scopes
 from portico.contract.strict import StrictValidator
@@ -45,7 +52,7 @@ class Gateway:
         self.contracts = load_contracts(config)
         self.names = choose(self.contracts, config, only)
         self.secrets = SecretStore(config.data)
-        self.external = _load_external(config) if not only else {}
+        self.external = load_external(config) if not only else {}
         self.draining = False
         self._only = bool(only)
         self._pipeline: Pipeline | None = None
@@ -197,21 +204,28 @@ def build_router(backends: Sequence[Backend]) -> Router[Endpoint]:
     return router
 
 
-def _load_external(config: Config) -> dict[str, Contract]:
-    found = {}
+def load_external(config: Config) -> dict[str, Contract]:
+    """Return the bring-your-own contracts by name; raises ContractError with all findings."""
+    found: dict[str, Contract] = {}
+    findings: list[Finding] = []
     for name, settings in config.external.items():
         if is_reserved(settings.base_path):
             raise ConfigError(
                 f"external.{name}.base_path",
                 f"{settings.base_path} belongs to the gateway itself",
-                f"choose a path that does not start with {', '.join(RESERVED)}",
+                f"choose a path that is not below {', '.join(RESERVED)}",
             )
-        found[name] = load_foreign(
-            settings.contract,
-            name=name,
-            base_path=settings.base_path,
-            unsecured=_unsecured(settings),
-        )
+        try:
+            found[name] = load_foreign(
+                settings.contract,
+                name=name,
+                base_path=settings.base_path,
+                unsecured=_unsecured(settings),
+            )
+        except ContractError as error:
+            findings.extend(error.findings)
+    if findings:
+        raise ContractError(findings)
     return found
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import importlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
 from gateway.config import API, Config, ConfigError
 from gateway.config.secrets import SecretStore
 from gateway.endpoints import ServiceBackend
 from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
+from gateway.packages import bind_handlers, open_resources
 from gateway.specs import contracts_root
 from gateway.upstream.transport import PooledTransport
 from portico.client import layers
@@ -26,15 +23,14 @@ from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, targets
 from portico.contract import Contract, ContractError, Finding, contract_paths, load
 from portico.contract.strict import StrictValidator
-from portico.server.bind import Bound, bind
 from portico.server.service import Service
-
-_REFERENCES = ("env:", "file:", "generated:")
 
 
 def load_contracts(config: Config) -> dict[str, Contract]:
     """Return every contract of the tiers by name; raises ContractError with all findings."""
     root = config.contracts or contracts_root()
+    if not root.is_dir():
+        raise ConfigError("contracts", f"there is no folder {root}", "correct the path")
     findings: list[Finding] = []
     contracts: dict[str, Contract] = {}
     for path in contract_paths(root):
@@ -118,7 +114,7 @@ async def open_tiers(
             api = config.apis.get(name, API())
             handlers = bind_handlers(contract)
             settings = {**(injected or {}).get(name, {}), **api.settings}
-            resources = await _open(stack, contract, settings, secrets)
+            resources = await open_resources(stack, contract, settings, secrets)
             strict = None
             if api.validation.mode == "strict":
                 strict = StrictValidator(contract.document)
@@ -190,61 +186,4 @@ def _backends(
     }
 
 
-def bind_handlers(contract: Contract) -> dict[str, Bound]:
-    """Return the handlers of a contract; raises ContractError where they do not fit it."""
-    return bind(contract, _module(contract, "handlers"))
-
-
-def _module(contract: Contract, name: str) -> ModuleType:
-    """Import a module of an API's package; raises ContractError if there is none."""
-    full = f"{contract.package}.{name}"
-    try:
-        return importlib.import_module(full)
-    except ModuleNotFoundError as error:
-        if error.name is None or not full.startswith(error.name):
-            raise
-        raise ContractError(
-            [
-                Finding(
-                    position=contract.position(),
-                    rule="contract-without-handlers",
-                    message=f"there is no module {full}",
-                    hint=f"create it, or run `portico new` for {contract.name}",
-                )
-            ]
-        ) from None
-
-
-async def _open(
-    stack: contextlib.AsyncExitStack,
-    contract: Contract,
-    settings: Mapping[str, Any],
-    secrets: SecretStore,
-) -> Any:
-    """Open what the handlers of an API work with, as its `app` module says."""
-    where = f"apis.{contract.name}.settings"
-    if not _has_app(contract):
-        if settings:
-            raise ConfigError(where, "the API has no settings", "remove the section")
-        return None
-    app = _module(contract, "app")
-    resolved = {
-        name: secrets.resolve(value, f"{where}.{name}")
-        if isinstance(value, str) and value.startswith(_REFERENCES)
-        else value
-        for name, value in settings.items()
-    }
-    model: type[BaseModel] = app.Settings
-    try:
-        decoded = model.model_validate(resolved)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(sorted(model.model_fields))
-        raise ConfigError(f"{where}.{name}", first["msg"], f"its settings are {known}") from None
-    return await stack.enter_async_context(app.resources(decoded))
-
-
-def _has_app(contract: Contract) -> bool:
-    package = importlib.import_module(contract.package)
-    return any((Path(folder) / "app.py").is_file() for folder in package.__path__)
+__all__ = ["Tiers", "bind_handlers", "choose", "load_contracts", "open_tiers"]

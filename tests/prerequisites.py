@@ -1,6 +1,6 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
-As root on a Debian system: Chromium, for the tests of pages. Elsewhere those tests are skipped,
+As root on a Debian system: Chromium for pages, a second Redis. Elsewhere those tests are skipped,
 with one summary at the end of the run.
 """
 
@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-PROGRAMS = {"chromium": "chromium"}  # program: Debian package
+PROGRAMS = {"chromium": "chromium", "redis-server": "redis-server"}  # program: Debian package
 
 
 def main() -> int:

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, rest: Sequence[str]) -> int:
+    _add_project(Path.cwd())
     module = importlib.import_module(f"gateway.cli.{command}")
     parser = argparse.ArgumentParser(prog=f"portico {command}", description=COMMANDS[command])
     parser.add_argument(
@@ -50,6 +51,15 @@ def _run(command: str, rest: Sequence[str]) -> int:
     options = parser.parse_args(rest)
     code: int = fail(lambda: module.run(options))
     return code
+
+
+def _add_project(root: Path) -> None:
+    """Let the APIs of the project in the working folder be found, beside those installed."""
+    for folder in (root / "src", root):
+        has_apis = any(folder.glob("*_apis"))
+        if has_apis and str(folder) not in sys.path:
+            # Last, so that nothing there takes the place of an installed module.
+            sys.path.append(str(folder))
 
 
 __all__ = ["COMMANDS", "FINDINGS", "main"]

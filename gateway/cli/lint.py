@@ -6,10 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
+from gateway.app import load_external
 from gateway.cli.configuration import read_config
 from gateway.cli.output import FINDINGS, FINE
-from gateway.composition import bind_handlers, load_contracts
-from portico.contract import ContractError, Finding
+from gateway.composition import bind_handlers, choose, load_contracts
+from gateway.config import Config
+from portico.contract import Contract, ContractError, Finding
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +24,7 @@ def run(options: argparse.Namespace) -> int:
     if options.contracts is not None:
         config = config.model_copy(update={"contracts": options.contracts})
     try:
-        contracts = load_contracts(config)
-        operations = sum(len(bind_handlers(contract)) for contract in contracts.values())
+        contracts = _check(config)
     except ContractError as error:
         if not options.json:
             raise
@@ -32,8 +33,28 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print("[]")
     else:
+        operations = sum(len(contract.operations) for contract in contracts)
         print(f"{len(contracts)} contracts with {operations} operations: no findings")
     return FINE
+
+
+def _check(config: Config) -> list[Contract]:
+    """Return the contracts, bring-your-own ones too; raises ContractError with all findings."""
+    contracts = load_contracts(config)
+    findings: list[Finding] = []
+    for name in choose(contracts, config, ()):
+        try:
+            bind_handlers(contracts[name])
+        except ContractError as error:
+            findings.extend(error.findings)
+    external: dict[str, Contract] = {}
+    try:
+        external = load_external(config)
+    except ContractError as error:
+        findings.extend(error.findings)
+    if findings:
+        raise ContractError(findings)
+    return [*contracts.values(), *external.values()]
 
 
 def _document(finding: Finding) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from portico.contract import ContractError
 from system_apis.tryton.sandbox.errors import SandboxError
 
 FINE, FINDINGS, USAGE, CANNOT_RUN = 0, 1, 2, 3
+INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended
 
 
 class CannotRunError(Exception):
@@ -33,23 +35,45 @@ def complain(error: str, cause: str, hint: str) -> None:
 def fail(command: Callable[[], int]) -> int:
     """Run a command; turn the errors of a user into words and an exit code."""
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
     except ContractError as error:
-        for finding in error.findings:
-            print(finding, file=sys.stderr)
-        count = len(error.findings)
-        print(f"{count} finding{'s' if count > 1 else ''}", file=sys.stderr)
+        _list_findings(error)
         return FINDINGS
-    except ConfigError as error:
-        complain(f"the configuration does not start: {error.where}", error.cause, error.hint)
-    except ListenError as error:
-        complain(f"cannot listen on {error.host}:{error.port}", error.cause, error.hint)
-    except IdentityError as error:
-        complain("the identity settings do not start", str(error), error.hint)
-    except SandboxError as error:
-        complain("an embedded system does not start", str(error), error.hint or "see the log")
-    except CannotRunError as error:
-        complain(error.error, error.cause, error.hint)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
-        return FINE  # whoever read the output has seen enough
-    return CANNOT_RUN
+        # Whoever read the output has seen enough; nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    except _USER_ERRORS as error:
+        complain(*_in_words(error))
+        return CANNOT_RUN
+    return code
+
+
+_USER_ERRORS = (ConfigError, ListenError, IdentityError, SandboxError, CannotRunError, OSError)
+
+
+def _list_findings(error: ContractError) -> None:
+    for finding in error.findings:
+        print(finding, file=sys.stderr)
+    count = len(error.findings)
+    print(f"{count} finding{'s' if count > 1 else ''}", file=sys.stderr)
+
+
+def _in_words(error: Exception) -> tuple[str, str, str]:
+    """Return error, cause and hint."""
+    if isinstance(error, ConfigError):
+        return f"the configuration does not start: {error.where}", error.cause, error.hint
+    if isinstance(error, ListenError):
+        return f"cannot listen on {error.host}:{error.port}", error.cause, error.hint
+    if isinstance(error, IdentityError):
+        return "the identity settings do not start", str(error), error.hint
+    if isinstance(error, SandboxError):
+        return "an embedded system does not start", str(error), error.hint or "see the log"
+    if isinstance(error, CannotRunError):
+        return error.error, error.cause, error.hint
+    name = getattr(error, "filename", None) or "a file"
+    cause = getattr(error, "strerror", None) or str(error)
+    return f"{name} cannot be used", cause, "check the path and its permissions"

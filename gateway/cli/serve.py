@@ -9,9 +9,12 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from gateway.app import Gateway
 from gateway.cli.announce import announcement
 from gateway.cli.configuration import read_config
+from gateway.cli.output import CannotRunError
 from gateway.cli.progress import ProgressBar
 from gateway.config import Config, Listen
 from gateway.embedded import open_embedded
@@ -41,7 +44,15 @@ def with_address(config: Config, host: str | None, port: int | None) -> Config:
     chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     if not chosen:
         return config
-    listen = Listen(**{**config.listen.model_dump(), **chosen})
+    try:
+        listen = Listen(**{**config.listen.model_dump(), **chosen})
+    except ValidationError as error:
+        name = error.errors()[0]["loc"][0]
+        raise CannotRunError(
+            f"--{name} {chosen[str(name)]} cannot be used",
+            "a port is a number from 0 to 65535",
+            "choose another; 0 takes a free one",
+        ) from None
     return config.model_copy(update={"listen": listen})
 
 

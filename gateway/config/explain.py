@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from gateway.config.model import Config
-from gateway.config.records import Pointer, SettingError, shown
+from gateway.config.records import Pointer, SettingError, number_hint, shown, unknown
 
+_REFERENCE = "write env:NAME, file:PATH or generated:NAME"
 _DOCUMENT = "docs/configuration.md describes every setting"
 _NUMBER_KINDS = frozenset({"int_type", "int_from_float", "float_type"})
 _TEXT_KINDS = frozenset({"string_type", "is_instance_of", "path_type"})
@@ -19,24 +19,28 @@ _MAPPING_KINDS = frozenset({"dict_type", "model_type", "model_attributes_type"})
 
 def explain(error: ValidationError, data: Mapping[str, Any]) -> SettingError:
     """Return the first thing that is wrong, with its place in the data."""
-    errors = error.errors()
-    first = next((found for found in errors if not _is_other_branch(found, errors)), errors[0])
+    first = min(error.errors(), key=_order)
     pointer = _pointer(first["loc"], data)
     kind = first["type"]
     if kind == "extra_forbidden":
-        return _unknown(pointer)
+        return unknown(pointer, known_names(pointer[:-1]))
     if kind == "missing":
         name = pointer[-1]
-        return SettingError(pointer[:-1], f"{name} is missing", f"add `{name}:` here; {_DOCUMENT}")
-    found = first.get("input")
+        return SettingError(pointer[:-1], f"lacks {name}", f"add `{name}:` here; {_DOCUMENT}")
     expected, hint = _expected(first)
-    value = "not what is expected here" if _is_secret(pointer) else shown(found)
-    return SettingError(pointer, f"is {value}, expected {expected}", hint)
+    if _is_secret(pointer):
+        return SettingError(pointer, f"must be {expected}", _REFERENCE)
+    return SettingError(pointer, f"is {shown(first.get('input'))}, expected {expected}", hint)
 
 
-def _is_other_branch(error: Any, errors: Sequence[Any]) -> bool:
-    """Tell whether an error is about `anonymous` where a mapping was written."""
-    return error["type"] == "literal_error" and isinstance(error["input"], dict) and len(errors) > 1
+def _order(error: Any) -> int:
+    """Return what to report first: a wrong name, as it explains why another one is missing.
+
+    Last comes what is about `anonymous` where a mapping was written.
+    """
+    if error["type"] == "extra_forbidden":
+        return 0
+    return 2 if error["type"] == "literal_error" and isinstance(error["input"], dict) else 1
 
 
 def _pointer(location: Sequence[int | str], data: object) -> Pointer:
@@ -64,10 +68,9 @@ def _is_secret(pointer: Pointer) -> bool:
 def _expected(error: Any) -> tuple[str, str]:
     """Return what was expected, and what to do."""
     kind, context = error["type"], error.get("ctx", {})
-    quoted = isinstance(error.get("input"), str)
     if kind in _NUMBER_KINDS:
         whole = "a number" if kind == "float_type" else "a whole number"
-        return whole, "write it without quotes" if quoted else "correct the number"
+        return whole, number_hint(error.get("input"))
     if kind in _TEXT_KINDS:
         return "text", "write it in quotes"
     if kind in _MAPPING_KINDS:
@@ -77,7 +80,7 @@ def _expected(error: Any) -> tuple[str, str]:
     if kind == "string_pattern_mismatch":
         return _PATTERNS.get(context["pattern"], (f"text like {context['pattern']}", _DOCUMENT))
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("expected ")
-    return message[:1].lower() + message[1:], _DOCUMENT
+    return message[:1].lower() + message[1:], "write one of these"
 
 
 _BY_KIND: Mapping[str, Callable[[Any], tuple[str, str]]] = {
@@ -91,7 +94,7 @@ _BY_KIND: Mapping[str, Callable[[Any], tuple[str, str]]] = {
     "greater_than_equal": lambda context: (f"{context['ge']:g} or more", "correct the number"),
     "less_than_equal": lambda context: (f"{context['le']:g} or less", "correct the number"),
     "too_short": lambda context: (
-        f"at least {context['min_length']}",
+        f"at least {context['min_length']} entry",
         "add one, or remove the setting",
     ),
 }
@@ -99,13 +102,6 @@ _PATTERNS = {
     r"^(/[A-Za-z0-9._~-]+)+$": ("a path such as /partner/weather", "begin with a slash"),
     r"^[\x21\x23-\x5b\x5d-\x7e]+$": ("a scope such as orders:read", "leave out spaces and quotes"),
 }
-
-
-def _unknown(pointer: Pointer) -> SettingError:
-    known = known_names(pointer[:-1])
-    close = difflib.get_close_matches(pointer[-1], known, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
-    return SettingError(pointer, "is not known", f"{meant}known here are {', '.join(known)}")
 
 
 def known_names(pointer: Pointer) -> list[str]:

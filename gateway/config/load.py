@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from gateway.config.errors import ConfigError
 from gateway.config.explain import explain
 from gateway.config.model import Config, External
 from gateway.config.records import Pointer, SettingError
-from gateway.protocol.limits import ProtocolLimits
 from gateway.upstream.options import UpstreamOptions
 from gateway.upstream.targets import Target
 from portico.contract.findings import ContractError
@@ -40,6 +40,7 @@ _PATHS: tuple[Pointer, ...] = (
     ("external", "*", "upstream", "client_key"),
 )
 _SEGMENTS_OF_PATH_OBJECTS = frozenset({"data", "contracts", "contract"})
+_EXTERNAL_NAME = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*\Z")
 # Where null is a value; everywhere else it is a setting left out.
 _FREE = frozenset({"settings"})
 
@@ -70,36 +71,39 @@ def _decode(data: dict[str, Any]) -> Config:
         config = Config.model_validate(data, strict=True)
     except ValidationError as error:
         raise explain(error, data) from None
-    _check(("limits", "connection"), lambda: config.limits.protocol())
-    for network in config.trusted_proxies:
-        _check(("trusted_proxies",), lambda network=network: ip_network(network))  # type: ignore[misc]  # mypy takes no defaults here
+    _check(("limits", "connection"), config.limits.protocol)
+    for index, network in enumerate(config.trusted_proxies):
+        _check(("trusted_proxies", str(index)), ip_network, network)
     for name, external in config.external.items():
         _check_external(("external", name), external)
     return config
 
 
 def _check_external(pointer: Pointer, external: External) -> None:
-    for url in external.urls:
-        _check((*pointer, "urls"), lambda url=url: Target.parse(url))  # type: ignore[misc]  # as above
-    chosen = dict(external.upstream)
-    chosen.pop("set_headers", None)  # references: they are resolved when the gateway starts
-    _check(
-        (*pointer, "upstream"),
-        lambda: UpstreamOptions(
-            name=pointer[-1],
-            urls=tuple(external.urls),
-            **records.read(UpstreamOptions, chosen, NOT_OPTIONS),
-        ),
-    )
+    if not _EXTERNAL_NAME.match(pointer[-1]):
+        hint = "use lower-case words, such as partner-pets; clients read it in problems"
+        raise SettingError(pointer, "is not a name for an API", hint)
+    for index, url in enumerate(external.urls):
+        _check((*pointer, "urls", str(index)), Target.parse, url)
+    _check((*pointer, "upstream"), _options, pointer[-1], external)
 
 
-def _check(pointer: Pointer, make: Any) -> None:
+def _options(name: str, external: External) -> UpstreamOptions:
+    chosen = records.read(UpstreamOptions, external.upstream, NOT_OPTIONS)
+    chosen.pop("set_headers", None)  # references, which are resolved when the gateway starts
+    return UpstreamOptions(name=name, urls=tuple(external.urls), **chosen)
+
+
+def _check(pointer: Pointer, make: Callable[..., object], *arguments: object) -> None:
     """Make something of settings only to see whether it can be made."""
     try:
-        make()
+        make(*arguments)
     except SettingError as error:
         raise SettingError((*pointer, *error.pointer), error.cause, error.hint) from None
     except ValueError as error:
+        name, must, rest = str(error).partition(" must ")
+        if must and name.isidentifier():
+            raise SettingError((*pointer, name), f"must {rest}", "correct the value") from None
         raise SettingError(pointer, f"cannot be used: {error}", "correct the value") from None
 
 

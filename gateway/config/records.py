@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -32,9 +33,24 @@ def read(record: type, data: Mapping[str, Any], without: Sequence[str] = ()) -> 
     arguments = {}
     for name, value in data.items():
         if name not in known:
-            raise SettingError((name,), "is not known", f"known here are {', '.join(known)}")
+            raise unknown((name,), known)
         arguments[name] = _read(hints[name], name, value)
     return arguments
+
+
+def unknown(pointer: Pointer, known: Sequence[str]) -> SettingError:
+    """Return the error for a name that is not known at its place."""
+    close = difflib.get_close_matches(pointer[-1], known, n=1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    return SettingError(pointer, "is not known", f"{meant}known here are {', '.join(known)}")
+
+
+def number_hint(value: object) -> str:
+    """Return what to do about something that should be a number."""
+    if not isinstance(value, str):
+        return "correct the number"
+    digits = value.replace(".", "", 1).isdigit()
+    return "write it without quotes" if digits else "write digits only, such as 30"
 
 
 def _read(hint: Any, name: str, value: object) -> Any:
@@ -47,7 +63,9 @@ def _read(hint: Any, name: str, value: object) -> Any:
     expected = _EXPECTED[hint]
     fits = isinstance(value, int | float) if hint is float else isinstance(value, hint)
     if not fits or (isinstance(value, bool) and hint is not bool):
-        raise SettingError((name,), f"is {shown(value)}, expected {expected}", _hint(value))
+        number = hint in {int, float}
+        advice = number_hint(value) if number else "correct the value"
+        raise SettingError((name,), f"is {shown(value)}, expected {expected}", advice)
     return value
 
 
@@ -78,10 +96,6 @@ def _pairs(name: str, value: object) -> tuple[tuple[str, str], ...]:
     return tuple(value.items())
 
 
-def _hint(value: object) -> str:
-    return "write it without quotes" if isinstance(value, str) else "correct the value"
-
-
 def shown(value: object) -> str:
     """Return a value as the file would have it, shortened."""
     if isinstance(value, bool):
@@ -90,4 +104,6 @@ def shown(value: object) -> str:
         return f'"{value[:60]}"' if value else "empty"
     if isinstance(value, dict):
         return "a mapping"
-    return "a list" if isinstance(value, list | tuple) else str(value)[:60]
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    return str(value)[:60]

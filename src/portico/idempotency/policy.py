@@ -37,6 +37,12 @@ class Sending(StrEnum):
     RECORDED = "recorded"
 
 
+_CHOICES = {
+    "on_error": Disposition,
+    "on_exception": Disposition,
+    "in_doubt": InDoubt,
+    "sending": Sending,
+}
 _DOUBT_CODES = {InDoubt.FAIL: b"F", InDoubt.RECONCILE: b"R", InDoubt.REEXECUTE: b"X"}
 
 
@@ -70,6 +76,9 @@ class Policy:
     retention_ms: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        # The words of a configuration are as good as the members they name.
+        for name, kind in _CHOICES.items():
+            object.__setattr__(self, name, kind(getattr(self, name)))
         self._check()
         # What the scripts are told, written once.
         for name, value in (

@@ -55,15 +55,15 @@ class StoreOptions:
     """How one process keeps records.
 
     `acknowledged` makes a claim count only when replicas have it. Keys are limited by tenant, or by
-    client where there is no tenant: `max_keys` within `quota_seconds`, which is the longest
-    retention of any policy; 0 sets no limit.
+    client where there is no tenant: `max_keys` new ones within `quota_seconds`, which is the
+    longest retention of any policy and the time an operation takes; 0 sets no limit.
     """
 
     acknowledged: bool = False
     claim_seconds: float | None = None
     settle_seconds: float | None = None
     max_keys: int = 0
-    quota_seconds: float = 86_400.0
+    quota_seconds: float = 86_460.0
     type_base: str = "/portal/problems/"
     # Results that could not be saved, kept in memory until they can.
     max_unsaved: int = 10_000
@@ -122,6 +122,8 @@ class IdempotencyStore:
 
     def prepare(self, attempt: Attempt, policy: Policy) -> Prepared:
         """Return the keys and arguments of a claim, for CLAIM or for an admission script."""
+        if b" " in attempt.fingerprint or not attempt.fingerprint:
+            raise ValueError("a fingerprint is one word")
         location = self._locator.locate(attempt.scope, attempt.key, attempt.operation)
         self._made += 1
         token = b"%b.%x" % (self._name, self._made)

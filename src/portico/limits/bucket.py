@@ -91,7 +91,8 @@ class Bucket:
     """One limit that is counted. Buckets are the same when they are one object.
 
     `capacity` is the most that can be consumed at once: the burst, the amount of a window or a
-    month, the requests at once. `words` are what the script is told before the cost.
+    month, the requests at once. `words` are what the script is told before the cost; the id of a
+    lease goes into those of requests at once.
     """
 
     name: str
@@ -102,13 +103,9 @@ class Bucket:
     amount: int
     window_seconds: int
     capacity: int
-    words: tuple[bytes, ...]
+    words: bytes
     rate: Rate | None = None
-
-    @property
-    def overdrawn(self) -> bool:
-        """Return whether it is charged after the fact, for what a response turned out to be."""
-        return self.unit is Unit.CONTENT_BYTES
+    lease_seconds: float = 0.0
 
     @property
     def item(self) -> str:
@@ -184,7 +181,7 @@ def month(name: str, amount: int, *, per: Per, unit: Unit, outage: Outage) -> Bu
 def concurrency(
     name: str, at_once: int, lease_seconds: float, *, per: Per, outage: Outage
 ) -> Bucket:
-    """Return a bucket of requests that run; the fourth word is the id of a request's lease."""
+    """Return a bucket of requests that run."""
     return Bucket(
         name=name,
         kind=Kind.CONCURRENCY,
@@ -194,9 +191,10 @@ def concurrency(
         amount=at_once,
         window_seconds=0,
         capacity=at_once,
-        words=_words(Kind.CONCURRENCY, at_once, int(lease_seconds * MICROSECONDS), 0, 0),
+        words=b"c %d %d %%b 0" % (at_once, int(lease_seconds * MICROSECONDS)),
+        lease_seconds=lease_seconds,
     )
 
 
-def _words(kind: Kind, *numbers: int) -> tuple[bytes, ...]:
-    return (kind.value.encode(), *(b"%d" % number for number in numbers))
+def _words(kind: Kind, *numbers: int) -> bytes:
+    return " ".join([kind.value, *map(str, numbers)]).encode("ascii")

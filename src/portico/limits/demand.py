@@ -8,7 +8,7 @@ from hashlib import blake2b
 from itertools import count
 from typing import NamedTuple
 
-from portico.limits.bucket import MICROSECONDS, Bucket, Kind, Outage, Per
+from portico.limits.bucket import Bucket, Kind, Outage, Per
 from portico.limits.network import network_of
 
 # What is longer is not kept in a key as it is; no address or identifier of ours is.
@@ -31,10 +31,20 @@ class LeaseAsked(NamedTuple):
 class Demand:
     """Buckets with their keys and costs; made once for all requests that ask the same.
 
-    `keys` and `arguments` are what the script is given.
+    `keys` and `argument` are what the script is given.
     """
 
-    __slots__ = ("arguments", "buckets", "costs", "keys", "leases", "never", "policy_field")
+    __slots__ = (
+        "argument",
+        "buckets",
+        "costs",
+        "keys",
+        "leases",
+        "limit_format",
+        "never",
+        "policy_field",
+        "rows",
+    )
 
     def __init__(
         self,
@@ -47,17 +57,23 @@ class Demand:
         self.keys = keys
         self.costs = costs
         self.policy_field = policy_field
-        words: list[bytes] = [b"%d" % len(buckets)]
-        for bucket, cost in zip(buckets, costs, strict=True):
-            words += bucket.words
-            words.append(b"%d" % cost)
-        self.leases: tuple[LeaseAsked, ...] = ()
-        if any(bucket.kind is Kind.CONCURRENCY for bucket in buckets):
-            self.leases = _lease(buckets, keys, words)
-        self.arguments = words
+        self.rows = tuple(zip(keys, buckets, costs, strict=True))
+        self.leases = tuple(
+            LeaseAsked(key, _lease(), bucket.lease_seconds)
+            for key, bucket, _ in self.rows
+            if bucket.kind is Kind.CONCURRENCY
+        )
+        leases = iter(self.leases)
+        self.argument = b" ".join(
+            b"%b %d"
+            % (bucket.words % next(leases).id if bucket.lease_seconds else bucket.words, cost)
+            for _, bucket, cost in self.rows
+        )
         # Known without asking anybody.
-        self.never = any(
-            cost > bucket.capacity for bucket, cost in zip(buckets, costs, strict=True)
+        self.never = any(cost > bucket.capacity for _, bucket, cost in self.rows)
+        # RateLimit (draft 11), where every bucket has something to await.
+        self.limit_format = b", ".join(
+            b'"%b";r=%%d;t=%%d' % bucket.name.encode("ascii") for bucket in buckets
         )
 
     def closed(self) -> list[str]:
@@ -69,18 +85,9 @@ class Demand:
         return f"<Demand {', '.join(bucket.name for bucket in self.buckets)}>"
 
 
-def _lease(
-    buckets: Sequence[Bucket], keys: Sequence[bytes], words: list[bytes]
-) -> tuple[LeaseAsked, ...]:
-    """Put the id of a new lease among the words, and return what is asked."""
-    asked = []
-    for index, bucket in enumerate(buckets):
-        if bucket.kind is Kind.CONCURRENCY:
-            # The letter keeps it from being read as a number.
-            identity = f"L{_PROCESS}-{next(_ORDINALS)}".encode()
-            words[1 + 6 * index + 3] = identity
-            asked.append(LeaseAsked(keys[index], identity, int(bucket.words[2]) / MICROSECONDS))
-    return tuple(asked)
+def _lease() -> bytes:
+    # The letter keeps it from being read as a number.
+    return f"L{_PROCESS}-{next(_ORDINALS)}".encode()
 
 
 def policy_field(buckets: Sequence[Bucket]) -> bytes:

@@ -90,7 +90,7 @@ class LimitEngine:
         if client is None or self._outage.away or demand.never:
             return self.decide_alone(demand)
         try:
-            reply = await client.run(CHECK, demand.keys, demand.arguments)
+            reply = await client.run(CHECK, demand.keys, [demand.argument])
         except RedisFailure as failure:
             return self.failed(demand, failure)
         except asyncio.CancelledError:
@@ -103,7 +103,7 @@ class LimitEngine:
         client = self._client
         if client is not None and not self._outage.away and not demand.never:
             try:
-                reply = await client.run(PEEK, demand.keys, demand.arguments, repeatable=True)
+                reply = await client.run(PEEK, demand.keys, [demand.argument], repeatable=True)
             except RedisFailure as failure:
                 self._begin_outage(failure)
             else:
@@ -204,9 +204,11 @@ class LimitEngine:
         if self._client is None:
             return
         marker = owed.key + b":" + owed.identity if owed.identity else owed.key
-        arguments: list[bytes | int] = [1, *owed.bucket.words, owed.cost, owed.floor, owed.identity]
+        asked = b"%b %d" % (owed.bucket.words, owed.cost)
         repeatable = bool(owed.identity) or not owed.cost
-        await self._client.run(CHARGE, [owed.key, marker], arguments, repeatable=repeatable)
+        await self._client.run(
+            CHARGE, [owed.key, marker], [asked, owed.floor, owed.identity], repeatable=repeatable
+        )
 
     # When Redis is back.
 

@@ -2,24 +2,24 @@
 --
 -- A script of one's own puts this text before its own and calls
 --
---     local limits = limits_look(first_key, first_argument, now_us)
+--     local limits = limits_look(first_key, text, now_us)
 --     if limits.refused == 0 and <whatever else it decides> then limits_commit(limits) end
 --     return {..., limits_tell(limits)}
 --
--- ARGV[first_argument] is the number of buckets, followed by six words for each of them
--- (`Demand.arguments`); their keys are KEYS[first_key] and on (`Demand.keys`). `now_us` is
--- redis.call('TIME') in microseconds, read once. Looking writes nothing. `limits.refused` is 0 when
--- all buckets allow the request, 1 when some are exhausted, 2 when one can never allow it.
--- `limits_tell` returns the list of integers that `LimitEngine.read` reads, of the state after the
--- commit or, without one, as it is: refused, now_us, then for each bucket state (0, 1, 2),
--- remaining, and microseconds to wait for this request, until there is more, and until all is back.
+-- `text` is the one argument that says what is asked (`Demand.argument`); the keys of the buckets
+-- are KEYS[first_key] and on (`Demand.keys`). `now_us` is redis.call('TIME') in microseconds, read
+-- once. Looking writes nothing. `limits.refused` is 0 when all buckets allow the request, 1 when
+-- some are exhausted, 2 when one can never allow it. `limits_tell` returns the list of integers
+-- that `LimitEngine.read` reads, of the state after the commit or, without one, as it is: refused,
+-- now_us, then for each bucket state (0, 1, 2), remaining, and microseconds to wait for this
+-- request, until there is more, and until all is back.
 -- Only commands of Redis 6.2; all numbers are integers below 2^53, so that doubles are exact.
 --
--- The six words, the last of which is the cost:
+-- The text has six words for each bucket, the last of which is the cost:
 --     g full cap interval rate      GCRA in ticks: one unit is `interval`, a microsecond `rate`
---     w amount window_us slot_us -  a log of the window, by `slot_us` (0: every request)
---     m amount - - -                a calendar month, UTC
---     c at_once lease_us id -       leases
+--     w amount window_us slot_us 0  a log of the window, by `slot_us` (0: every request)
+--     m amount 0 0 0                a calendar month, UTC
+--     c at_once lease_us id 0       leases
 
 -- What makes the functions of each kind; a script pays for those it needs.
 local limits_kinds = {}
@@ -198,24 +198,23 @@ limits_kinds.c = function() return {
 } end
 
 local limits_made = {}
-local function limits_bucket(key, at)
-  local letter = ARGV[at]
-  local kind = limits_made[letter]
-  if not kind then
-    kind = limits_kinds[letter]()
-    limits_made[letter] = kind
-  end
-  return {kind = kind, key = key, first = tonumber(ARGV[at + 1]), second = tonumber(ARGV[at + 2]),
-    third = tonumber(ARGV[at + 3]) or ARGV[at + 3], fourth = tonumber(ARGV[at + 4]),
-    cost = tonumber(ARGV[at + 5]), state = 0, wait = 0, never = false, level = 0}
-end
-local function limits_look(first_key, first_argument, now)
+local limits_words = '(%l) (%d+) (%d+) (%S+) (%d+) (%d+)'
+local function limits_look(first_key, text, now)
   local limits = {now = now, refused = 0}
-  for i = 1, tonumber(ARGV[first_argument]) do
-    local b = limits_bucket(KEYS[first_key + i - 1], first_argument + 6 * i - 5)
-    b.kind.look(b, now)
+  local i = 0
+  for letter, first, second, third, fourth, cost in string.gmatch(text, limits_words) do
+    local kind = limits_made[letter]
+    if not kind then
+      kind = limits_kinds[letter]()
+      limits_made[letter] = kind
+    end
+    local b = {kind = kind, key = KEYS[first_key + i], first = tonumber(first),
+      second = tonumber(second), third = tonumber(third) or third, fourth = tonumber(fourth),
+      cost = tonumber(cost), state = 0, wait = 0, never = false}
+    kind.look(b, now)
     if b.never then b.state, b.wait = 2, 0 elseif b.wait > 0 then b.state = 1 end
     if b.state > limits.refused then limits.refused = b.state end
+    i = i + 1
     limits[i] = b
   end
   return limits

@@ -51,7 +51,7 @@ class LocalLimits:
         now = self._memory.clock_us()
         known = self._memory.known
         at = NUMBERS_OF_HEAD
-        for key, bucket in zip(demand.keys, demand.buckets, strict=True):
+        for key, bucket, _ in demand.rows:
             everything = numbers[at + 4]
             if everything:
                 known[key] = (bucket, now + everything, numbers[at + 1])
@@ -60,7 +60,7 @@ class LocalLimits:
     def decide(self, demand: Demand, *, consume: bool = True) -> list[int]:
         """Return numbers like those of the script; all buckets are consumed or none."""
         now = self._memory.clock_us()
-        rows = list(zip(demand.keys, demand.buckets, demand.costs, strict=True))
+        rows = demand.rows
         shares = [self._share(bucket) for bucket in demand.buckets]
         levels = [share.level(key, now) for share, key in zip(shares, demand.keys, strict=True)]
         waits = [

@@ -7,7 +7,6 @@ from importlib.resources import files
 from portico.redis.script import Script
 
 LIMIT_FUNCTIONS = (files("portico.limits") / "limits.lua").read_text(encoding="utf-8")
-WORDS_OF_BUCKET = 6
 NUMBERS_OF_BUCKET = 5
 NUMBERS_OF_HEAD = 2
 
@@ -15,7 +14,7 @@ CHECK = Script(
     "limits-check",
     LIMIT_FUNCTIONS
     + """
-local limits = limits_look(1, 1, limits_now())
+local limits = limits_look(1, ARGV[1], limits_now())
 if limits.refused == 0 then limits_commit(limits) end
 return limits_tell(limits)
 """,
@@ -25,7 +24,7 @@ PEEK = Script(
     "limits-peek",
     LIMIT_FUNCTIONS
     + """
-return limits_tell(limits_look(1, 1, limits_now()))
+return limits_tell(limits_look(1, ARGV[1], limits_now()))
 """,
 )
 
@@ -35,11 +34,11 @@ CHARGE = Script(
     "limits-charge",
     LIMIT_FUNCTIONS
     + """
-if ARGV[9] ~= '' then
+if ARGV[3] ~= '' then
   if not redis.call('SET', KEYS[2], '', 'NX', 'PX', 3600000) then return 0 end
 end
-local limits = limits_look(1, 1, limits_now())
-limits[1].kind.floor(limits[1], tonumber(ARGV[8]))
+local limits = limits_look(1, ARGV[1], limits_now())
+limits[1].kind.floor(limits[1], tonumber(ARGV[2]))
 limits_commit(limits)
 return 1
 """,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portico.idempotency.policy import Disposition, InDoubt, Policy
+from portico.idempotency.policy import Disposition, InDoubt, Policy, Sending
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ from portico.idempotency.policy import Disposition, InDoubt, Policy
         ({"in_doubt": InDoubt.REEXECUTE}, "reexecutable"),
         ({"on_error": Disposition.RELEASE}, "reexecutable"),
         ({"on_exception": Disposition.RELEASE}, "reexecutable"),
+        ({"sending": "sometimes"}, "sometimes"),
     ],
 )
 def test_idm_34_a_policy_that_cannot_be_kept_is_refused(
@@ -32,3 +33,11 @@ def test_idm_34_a_reexecutable_operation_may_be_released_and_run_again() -> None
     policy = Policy(reexecutable=True, on_error=Disposition.RELEASE, in_doubt=InDoubt.REEXECUTE)
 
     assert policy.doubt_code == b"X"
+
+
+def test_the_words_of_a_configuration_name_choices() -> None:
+    words: dict[str, Any] = {"sending": "recorded", "on_error": "in_doubt"}
+    policy = Policy(**words)
+
+    assert policy.sending is Sending.RECORDED
+    assert policy.on_error is Disposition.IN_DOUBT

@@ -11,7 +11,7 @@ import pytest
 
 from portico.redis.errors import RedisUnavailable
 from portico.redis.script import Script
-from tests.portico.redis.servers import QUICK, eventually, opened
+from tests.portico.redis.servers import QUICK, eventually, opened, until
 
 if TYPE_CHECKING:
     from portico.redis.client import RedisClient
@@ -77,6 +77,8 @@ async def test_what_callers_were_told_is_what_happened(
     told = Told()
     async with opened(proxy.url, replace(QUICK, max_waiting=200)) as client:
         for number in range(ROUNDS):
+            if chance.random() < 0.8:
+                await until(lambda: client.available)
             disturb(server, proxy, chance)
             names = [b"%d-%d" % (number, caller) for caller in range(CALLERS)]
             await asyncio.gather(*(call(client, told, name, chance) for name in names))
@@ -89,5 +91,5 @@ async def test_what_callers_were_told_is_what_happened(
     assert told.done <= notes.keys(), "a command was answered and not executed"
     assert not told.unsent & notes.keys(), "a command was called unsent and executed"
     assert set(notes.values()) == {b"1"}, "a command was executed twice"
-    assert len(told.done) > ROUNDS * CALLERS / 4
+    assert len(told.done) > ROUNDS * CALLERS / 5
     assert told.unclear

@@ -1,0 +1,119 @@
+"""The package of an API: its handlers, and what they work with."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from gateway.config import ConfigError
+from gateway.config.records import unknown
+from gateway.config.secrets import SecretStore
+from portico.contract import Contract, ContractError, Finding, Position
+from portico.server.bind import Bound, bind
+
+_REFERENCES = ("env:", "file:", "generated:")
+_SECRETS = frozenset({SecretStr, SecretBytes})
+
+
+def bind_handlers(contract: Contract) -> dict[str, Bound]:
+    """Return the handlers of a contract; raises ContractError where they do not fit it."""
+    return bind(contract, _module(contract, "handlers"))
+
+
+async def open_resources(
+    stack: contextlib.AsyncExitStack,
+    contract: Contract,
+    settings: Mapping[str, Any],
+    secrets: SecretStore,
+) -> Any:
+    """Open what the handlers of an API work with, as its `app` module says."""
+    where = f"apis.{contract.name}.settings"
+    if not _has_app(contract):
+        if settings:
+            raise ConfigError(where, "the API has no settings", "remove the section")
+        return None
+    app = _module(contract, "app")
+    model: type[BaseModel] = app.Settings
+    resolved = {
+        name: _resolved(model.model_fields.get(name), value, secrets, f"{where}.{name}")
+        for name, value in settings.items()
+    }
+    try:
+        decoded = model.model_validate(resolved)
+    except ValidationError as error:
+        raise _explain(error, model, where) from None
+    return await stack.enter_async_context(app.resources(decoded))
+
+
+def _resolved(field: FieldInfo | None, value: Any, secrets: SecretStore, where: str) -> Any:
+    """Return a setting with references resolved; a secret has to be one."""
+    is_reference = isinstance(value, str) and value.startswith(_REFERENCES)
+    if is_reference or (field is not None and _holds_secret(field.annotation)):
+        return secrets.resolve(str(value), where)
+    return value
+
+
+def _holds_secret(annotation: Any) -> bool:
+    return not _SECRETS.isdisjoint({annotation, *get_args(annotation)})
+
+
+def _explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
+    """Return the first thing that is wrong; the value may be a secret and is not repeated."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    known = sorted(model.model_fields)
+    if first["type"] == "extra_forbidden":
+        found = unknown((name,), known)
+        return ConfigError(f"{where}.{name}", f"the setting {found.cause}", found.hint)
+    if first["type"] == "missing":
+        return ConfigError(where, f"lacks {name}", f"add `{name}:` here")
+    return ConfigError(f"{where}.{name}", first["msg"], f"its settings are {', '.join(known)}")
+
+
+def _has_app(contract: Contract) -> bool:
+    package = importlib.import_module(contract.package)
+    return any((Path(folder) / "app.py").is_file() for folder in package.__path__)
+
+
+def _module(contract: Contract, name: str) -> ModuleType:
+    """Import a module of an API's package; raises ContractError if that is not possible."""
+    full = f"{contract.package}.{name}"
+    try:
+        return importlib.import_module(full)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        found = _broken(full, error)
+        if full == missing or full.startswith(f"{missing}."):
+            found = Finding(
+                position=contract.position(),
+                rule="contract-without-handlers",
+                message=f"there is no module {full}",
+                hint=f"create it, or run `portico new` for {contract.name}",
+            )
+    except Exception as error:  # noqa: BLE001  # code of the API runs when it is imported
+        found = _broken(full, error)
+    raise ContractError([found])
+
+
+def _broken(module: str, error: Exception) -> Finding:
+    """Return what is wrong with a module that cannot be imported, and where."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    position = Position(Path(last.filename), last.lineno or 1, 1)
+    message = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError) and error.filename:
+        position = Position(Path(error.filename), error.lineno or 1, error.offset or 1)
+        message = error.msg
+    return Finding(
+        position=position,
+        rule="module-does-not-import",
+        message=f"{module} cannot be imported: {message}",
+        hint="correct it; `python -m " + module + "` shows the same error",
+    )
