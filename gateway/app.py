@@ -17,6 +17,7 @@ from gateway.control import RESERVED, control_app, is_reserved
 from gateway.cors import CORSPolicy
 from gateway.endpoints import Backend, Endpoint, UpstreamBackend
 from gateway.exchange import Receive, Scope, Send
+from gateway.idempotency import IdempotentWrites
 from gateway.identity.clients import ClientRecord, ClientRegistry, hash_secret
 from gateway.identity.endpoint import TokenEndpoint
 from gateway.identity.endpoint import routes as identity_routes
@@ -27,7 +28,9 @@ from gateway.identity.verifier import TokenVerifier
 from gateway.pipeline import Pipeline
 from gateway.portal.catalogue import describe
 from gateway.portal.site import routes as portal_routes
+from gateway.stores import Stores, open_stores
 from gateway.upstream import Upstream, UpstreamOptions
+from gateway.upstream.origin import TrustedProxies
 from portico.contract import (
     ANYONE,
     Contract,
@@ -71,7 +74,9 @@ class Gateway:
         config = self.config
         keys = KeyRing(key_file(config))
         issuer = TokenIssuer(keys, issuer=config.identity.issuer or public_url, audience=AUDIENCE)
+        type_base = f"{public_url}/portal/problems/"
         async with contextlib.AsyncExitStack() as stack:
+            stores = await stack.enter_async_context(open_stores(config, self.secrets, type_base))
             tiers = await stack.enter_async_context(
                 open_tiers(
                     config,
@@ -89,7 +94,7 @@ class Gateway:
             log = self._access_log(stack)
             watching = asyncio.create_task(keys.watch())
             stack.callback(watching.cancel)
-            self._pipeline = self._build(backends, keys, issuer, public_url, log)
+            self._pipeline = self._build(backends, stores, keys, issuer, public_url, log)
             try:
                 yield
             finally:
@@ -105,6 +110,7 @@ class Gateway:
     def _build(
         self,
         backends: Sequence[Backend],
+        stores: Stores,
         keys: KeyRing,
         issuer: TokenIssuer,
         public_url: str,
@@ -122,18 +128,28 @@ class Gateway:
                 *identity_routes(endpoint, issuer=issuer, keys=keys, scopes_supported=scopes),
                 *portal_routes(entries, public_url=public_url, request_id=_request_id),
             ],
-            ready=lambda: "draining" if self.draining else "",
+            ready=lambda: "draining" if self.draining else stores.missing,
             type_base=type_base,
         )
         cors = self.config.cors
+        router = build_router(backends)
         return Pipeline(
-            build_router(backends),
+            router,
             control,
             verifier=TokenVerifier(keys, issuer=issuer.issuer, audience=AUDIENCE),
             cors=CORSPolicy(cors.origins, cors.max_age_seconds) if cors.origins else None,
             access_log=log,
             type_base=type_base,
+            idempotency=self._idempotency(stores, router),
+            trusted_proxies=TrustedProxies(self.config.trusted_proxies),
         )
+
+    def _idempotency(self, stores: Stores, router: Router[Endpoint]) -> IdempotentWrites | None:
+        if stores.records is None:
+            return None
+        endpoints = [endpoint for leaf in router.leaves() for endpoint, _ in leaf.methods.values()]
+        retention = self.config.idempotency.retention_seconds
+        return IdempotentWrites(stores.records, endpoints, retention)
 
     def _clients(self, known: Sequence[str]) -> list[ClientRecord]:
         return [

@@ -217,7 +217,8 @@ class UpstreamBackend:
                 host=exchange.headers.get(b"host", b""),
                 base_path=self._base_path,
                 http_version=exchange.scope.get("http_version", "1.1"),
-            )
+            ),
+            derived_key=exchange.upstream_key,
         )
         # The answer to HEAD has no content, and 304 is between caches and not in contracts.
         if exchange.method != "HEAD" and response.status != 304 and self._check.due():

@@ -41,6 +41,7 @@ class Exchange:
     """What is known of a request while it is handled. Made once per request, so slotted."""
 
     __slots__ = (
+        "address",
         "caller",
         "consumed",
         "endpoint",
@@ -58,6 +59,7 @@ class Exchange:
         "trace",
         "trusted",
         "uploaded",
+        "upstream_key",
     )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -70,6 +72,7 @@ class Exchange:
         self.raw_headers: list[Field] = scope["headers"]
         client = scope.get("client")
         self.peer: str = client[0] if client else ""
+        self.address = self.peer  # the client's, which a trusted proxy may tell
         self.request_id = new_request_id()
         self.headers: dict[bytes, bytes] = {}
         self.trace: Trace | None = None
@@ -77,6 +80,7 @@ class Exchange:
         self.caller: Any = None
         self.endpoint: Any = None
         self.consumed = False  # whether the body was read to its end
+        self.upstream_key = ""  # what an upstream gets instead of the client's Idempotency-Key
         self.trusted = False  # whether another tier made the request
         self.uploaded: asyncio.Event | None = None  # set when no more of the body is passed on
 

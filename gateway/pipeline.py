@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 from urllib.parse import unquote
@@ -13,9 +14,11 @@ from gateway.access_log import AccessLog
 from gateway.cors import CORSPolicy
 from gateway.endpoints import Endpoint
 from gateway.exchange import ClientDisconnectedError, Exchange, Receive, Response, Scope, Send
+from gateway.idempotency import IdempotentWrites
 from gateway.identity.verifier import TokenVerifier
 from gateway.protocol.cycle import REQUEST_ID
 from gateway.protocol.target import check_target
+from gateway.upstream.origin import TrustedProxies, resolve_origin
 from portico.client.http import SUBJECT_HEADER, TIMEOUT_HEADER
 from portico.contract.route import Leaf, Router
 from portico.deadline import Deadline
@@ -34,6 +37,7 @@ logger = logging.getLogger("portico.gateway")
 _KNOWN_METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"}
 )
+NO_PROXIES = TrustedProxies()
 # What the log says of a request whose client left before it was read; nginx made it known.
 CLIENT_LEFT = 499
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
@@ -57,6 +61,8 @@ class Pipeline:
         cors: CORSPolicy | None,
         access_log: AccessLog | None,
         type_base: str,
+        idempotency: IdempotentWrites | None = None,
+        trusted_proxies: TrustedProxies = NO_PROXIES,
     ) -> None:
         self._router = router
         self._control = control
@@ -64,12 +70,16 @@ class Pipeline:
         self._cors = cors
         self._access_log = access_log
         self._type_base = type_base
+        self._idempotency = idempotency
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._control(scope, receive, send)
             return
         exchange = Exchange(scope, receive)
+        if self._trusted_proxies and exchange.peer in self._trusted_proxies:
+            self._find_client(exchange)
         if exchange.raw_path == b"*":  # OPTIONS * asks about the server, not about a resource
             await self._send(exchange, Response(204), send)
             return
@@ -84,6 +94,12 @@ class Pipeline:
         response = await self._guarded(exchange, *found)
         if response is not None:
             await self._send(exchange, response, send)
+
+    def _find_client(self, exchange: Exchange) -> None:
+        """Take the address of the client from a proxy whose word counts."""
+        origin = resolve_origin(exchange.peer, "", "", exchange.raw_headers, self._trusted_proxies)
+        exchange.address = origin.address
+        exchange.scope["client"] = (origin.address, 0)
 
     async def _pass_on(self, exchange: Exchange, send: Send) -> None:
         """Let `control` answer what is no operation of a contract."""
@@ -132,7 +148,9 @@ class Pipeline:
         self._authenticate(exchange, endpoint)
         deadline = self._deadline(exchange, backend.timeout_seconds)
         operation.check_accept(headers)
-        streamed = backend.streams(operation, exchange)
+        key = "" if self._idempotency is None else self._idempotency.read(exchange, endpoint)
+        # What is remembered under a key includes the body.
+        streamed = not key and backend.streams(operation, exchange)
         body = None if streamed else await self._read(exchange, endpoint)
         checked = endpoint.without_body if streamed else operation
         document = checked.check_request(values, exchange.query, headers, body)
@@ -141,7 +159,10 @@ class Pipeline:
             backend.strict.check_request(
                 operation.method, path, exchange.query, headers, body or b""
             )
-        return await backend.answer(exchange, operation, document, body, deadline)
+        answer = partial(backend.answer, exchange, operation, document, body, deadline)
+        if key and self._idempotency is not None:
+            return await self._idempotency.answer(key, exchange, endpoint, body, answer)
+        return await answer()
 
     def _authenticate(self, exchange: Exchange, endpoint: Endpoint) -> None:
         """Find out who is calling and whether they may: 401, then 403.
@@ -156,7 +177,7 @@ class Pipeline:
         if authorization is not None and b"," in authorization:
             # No token has a comma: the field is there more than once.
             values = tuple(value for name, value in exchange.raw_headers if name == _AUTHORIZATION)
-        caller = self._verifier.verify(values, endpoint.api, exchange.peer)
+        caller = self._verifier.verify(values, endpoint.api, exchange.address)
         if not security.allows(caller.scopes):
             raise self._verifier.challenge.insufficient_scope(security.scopes())
         exchange.caller = caller

@@ -17,7 +17,8 @@ def find_config(chosen: Path | None) -> Path:
     )
     if named is not None:
         if not named.is_file():
-            raise ConfigError(str(named), "there is no such file", "check --config")
+            cause = "it is a folder" if named.is_dir() else "there is no such file"
+            raise ConfigError(str(named), cause, "check --config and PORTICO_CONFIG")
         return named
     local = Path("portico.yaml")
     return local if local.is_file() else _DEFAULT

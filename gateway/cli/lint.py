@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
         print("[]")
     else:
         operations = sum(len(contract.operations) for contract in contracts)
-        print(f"{len(contracts)} contracts with {operations} operations: no findings")
+        counted = f"{_count(len(contracts), 'contract')} with {_count(operations, 'operation')}"
+        print(f"{counted}: no findings")
     return FINE
 
 
@@ -55,6 +56,10 @@ def _check(config: Config) -> list[Contract]:
     if findings:
         raise ContractError(findings)
     return [*contracts.values(), *external.values()]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _document(finding: Finding) -> dict[str, object]:

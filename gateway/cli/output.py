@@ -10,6 +10,7 @@ from gateway.config import ConfigError
 from gateway.identity.errors import IdentityError
 from gateway.protocol.listening import ListenError
 from portico.contract import ContractError
+from portico.redis.embedded.errors import EmbeddedRedisError
 from system_apis.tryton.sandbox.errors import SandboxError
 
 FINE, FINDINGS, USAGE, CANNOT_RUN = 0, 1, 2, 3
@@ -52,7 +53,15 @@ def fail(command: Callable[[], int]) -> int:
     return code
 
 
-_USER_ERRORS = (ConfigError, ListenError, IdentityError, SandboxError, CannotRunError, OSError)
+_USER_ERRORS = (
+    ConfigError,
+    ListenError,
+    IdentityError,
+    EmbeddedRedisError,
+    SandboxError,
+    CannotRunError,
+    OSError,
+)
 
 
 def _list_findings(error: ContractError) -> None:
@@ -70,6 +79,8 @@ def _in_words(error: Exception) -> tuple[str, str, str]:
         return f"cannot listen on {error.host}:{error.port}", error.cause, error.hint
     if isinstance(error, IdentityError):
         return "the identity settings do not start", str(error), error.hint
+    if isinstance(error, EmbeddedRedisError):
+        return "the embedded Redis does not start", str(error), error.hint
     if isinstance(error, SandboxError):
         return "an embedded system does not start", str(error), error.hint or "see the log"
     if isinstance(error, CannotRunError):

@@ -169,8 +169,31 @@ class External(_Strict):
     """Connection settings of the upstream, by name; see below."""
 
 
+class Redis(_Strict):
+    """Where idempotency records are kept."""
+
+    url: str = ""
+    """`redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `redis+cluster://`, or a reference
+    to it (`env:REDIS_URL`). Empty: the embedded server, unless that is switched off; then nothing
+    is recorded."""
+
+
+class Idempotency(_Strict):
+    """How keys of repeated writes are kept."""
+
+    secret: str = "generated:idempotency"  # noqa: S105  # a reference
+    """A reference to the secret that names of records are made with; processes that share a Redis
+    share it."""
+
+    retention_seconds: Annotated[float, Field(ge=60, le=2_592_000)] = 86_400.0
+    """How long a key is remembered after its request."""
+
+
 class Embedded(_Strict):
     """The parts that `portico serve` starts itself."""
+
+    redis: bool = True
+    """A Valkey on a unix socket in the data folder, where `redis.url` is empty."""
 
     tryton: bool = True
     """A Tryton with sample data, unless `apis.system/tryton.v1` has settings or a URL."""
@@ -215,6 +238,12 @@ class Config(_Strict):
 
     external: dict[str, External] = Field(default_factory=dict)
     """Bring-your-own APIs, by name."""
+
+    redis: Redis = Redis()
+    """Where idempotency records are kept."""
+
+    idempotency: Idempotency = Idempotency()
+    """How keys of repeated writes are kept."""
 
     embedded: Embedded = Embedded()
     """The parts that `portico serve` starts itself."""

@@ -96,5 +96,6 @@ def _until_ready(process: subprocess.Popen[str]) -> list[str]:
 def network(tryton_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:  # noqa: F811  # a fixture
     """Run the network once for all tests, on a fresh copy of the seeded ERP."""
     shutil.rmtree(tryton_data / "live", ignore_errors=True)
+    shutil.rmtree(DATA.parent / "redis", ignore_errors=True)  # it remembers the old ERP's sales
     with running(tmp_path_factory.mktemp("network"), "--announce") as found:
         yield found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from e2e.conftest import Network
+
+from tests.e2e.conftest import Network
 
 ROOT = Path(__file__).parents[2] / "specs" / "openapi"
 APIS = sorted(
@@ -17,6 +19,7 @@ APIS = sorted(
 )
 EXAMPLES = "8"  # of each operation in the fuzzing phase; coverage comes on top
 SEED = "20261"
+HOOKS = Path(__file__).parent / "schemathesis_hooks.py"
 
 
 @pytest.mark.timeout(300)
@@ -32,6 +35,7 @@ def test_no_server_error_and_no_undocumented_response(
             *("--phases", "examples,coverage,fuzzing", "-n", EXAMPLES, "--seed", SEED),
         ],
         cwd=tmp_path,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": HOOKS.stem, "PYTHONPATH": str(HOOKS.parent)},
         capture_output=True,
         text=True,
         check=False,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.serving import Served, eventually
+from support.serving import Served, eventually, network_config, serving
 
 BASE = "/experience/kiosk/v1"
 
@@ -270,3 +271,38 @@ def test_a_budget_that_is_no_number_is_ignored(gateway: Served, value: str) -> N
     )
 
     assert response.status_code == 200
+
+
+# Behind a proxy.
+
+
+def test_failures_count_against_the_client_that_a_trusted_proxy_names(tmp_path: Path) -> None:
+    """One client that tries tokens does not lock out everybody behind the same proxy."""
+    config = network_config(tmp_path, trusted_proxies=["127.0.0.0/8"])
+    with serving(config) as served:
+
+        def ask(client: str, token: str) -> int:
+            return served.request(
+                "GET", f"{BASE}/choices/a", token=token, headers={"X-Forwarded-For": client}
+            ).status_code
+
+        statuses = {ask("198.51.100.7", f"wrong{number}") for number in range(140)}
+        assert statuses == {401, 429}
+        assert ask("198.51.100.7", "again") == 429
+        assert ask("203.0.113.9", "first") == 401
+        assert ask("203.0.113.9", served.token()) == 200
+
+
+def test_nobody_else_is_believed_about_addresses(tmp_path: Path) -> None:
+    with serving(network_config(tmp_path)) as served:
+        statuses = [
+            served.request(
+                "GET",
+                f"{BASE}/choices/a",
+                token=f"wrong{number}",
+                headers={"X-Forwarded-For": f"198.51.100.{number}"},
+            ).status_code
+            for number in range(140)
+        ]
+
+    assert statuses[-1] == 429

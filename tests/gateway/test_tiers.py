@@ -392,6 +392,28 @@ def test_a_status_that_is_not_declared_is_a_violation(network: Served) -> None:
     assert problem(response)["type"] == "response-contract-violation"
 
 
+@pytest.mark.parametrize(
+    ("operation", "arguments", "detail"),
+    [
+        ("fail", {"kind": "broken-json"}, "answered with what is not JSON"),
+        ("report", {"how": "cut"}, "closed the connection before its answer was complete"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_a_502(
+    network: Served, operation: str, arguments: dict[str, Any], detail: str
+) -> None:
+    response = relay(network, operation, arguments=arguments)
+
+    assert response.status_code == 502
+    assert problem(response) == {
+        "type": "bad-upstream-answer",
+        "title": "The upstream answered wrongly",
+        "status": 502,
+        "detail": f"system/shelf.v1 {detail}",
+        "api": "system/shelf.v1",
+    }
+
+
 # Misuse by the calling API.
 
 

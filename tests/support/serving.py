@@ -60,7 +60,7 @@ def network_config(data: Path, **settings: Any) -> Config:
             "contracts": CONTRACTS,
             "access_log": "off",
             "public_url": PUBLIC_URL,
-            "embedded": {"tryton": False},
+            "embedded": {"tryton": False, "redis": False},
             "apis": apis,
             "clients": {"tests": {"secret": "generated:tests", "scopes": ["kiosk:use"]}},
             **settings,

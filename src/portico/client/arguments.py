@@ -27,6 +27,7 @@ _UNADDRESSABLE = re.compile(r"\Z|[^\x00-\x1f\x7f-\x9f\\]*[\x00-\x1f\x7f-\x9f\\]"
 _DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:;[^/]*)?(?:/|\Z)").search
 
 
+_TOO_LARGE = 10**99  # parameters are read up to a hundred digits
 # Whatever text these have, it is read as the same value.
 _TEXTS = frozenset({"string", "number", "boolean"})
 
@@ -101,7 +102,11 @@ def _item_kinds(contract: Contract, schema: Any) -> set[str]:
 
 def _whole(value: Any) -> Any:
     """Return 2 for 2.0, as a request would: both are integers to JSON Schema."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not -_TOO_LARGE < value < _TOO_LARGE:
+        raise UnsendableError("it has too many digits")
+    return value
 
 
 def _listed(value: Any) -> Any:

@@ -28,6 +28,9 @@ TIMEOUT_HEADER = "portico-timeout-ms"
 # Percent-encoded, because a subject may be any text.
 SUBJECT_HEADER = "portico-subject"
 MAX_REPLY_BYTES = 16 * 1024 * 1024
+BROKEN_OFF = "closed the connection before its answer was complete"
+TOO_LARGE = f"answered with more than {MAX_REPLY_BYTES} bytes"
+NOT_JSON = "answered with what is not JSON"
 RETRY_AFTER_SECONDS = 1
 CONNECT_SECONDS = 3.0  # one lost SYN is sent again after a second, two after three
 POOL_SECONDS = 1.0
@@ -76,7 +79,7 @@ class HTTPTransport:
         except (TimeoutError, httpx.TimeoutException):
             raise Problem(DEADLINE_EXCEEDED, extensions={"api": self._api}) from None
         except httpx.HTTPError:
-            raise self._broken("closed the connection before its answer was complete") from None
+            raise self._broken(BROKEN_OFF) from None
         return self._reply(response, content)
 
     def _request(
@@ -126,7 +129,7 @@ class HTTPTransport:
             async for chunk in response.aiter_bytes():
                 size += len(chunk)
                 if size > MAX_REPLY_BYTES:
-                    raise self._broken(f"answered with more than {MAX_REPLY_BYTES} bytes")
+                    raise self._broken(TOO_LARGE)
                 chunks.append(chunk)
         finally:
             await response.aclose()
@@ -150,7 +153,7 @@ class HTTPTransport:
         try:
             data: object = orjson.loads(content)
         except orjson.JSONDecodeError:
-            raise self._broken("answered with what is not JSON") from None
+            raise self._broken(NOT_JSON) from None
         return data
 
     def _unavailable(self) -> Problem:

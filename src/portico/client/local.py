@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from portico.client import render
-from portico.client.http import MAX_REPLY_BYTES
+from portico.client.http import BROKEN_OFF, MAX_REPLY_BYTES, NOT_JSON, TOO_LARGE
 from portico.client.tiers import TierClient
 from portico.contract import Operation
 from portico.contract.media import is_json
@@ -77,9 +77,17 @@ class LocalTransport:
         """Make of octets what a caller over HTTP would get: JSON is read, streams are gathered."""
         content = reply.body
         if isinstance(content, AsyncIterator):
-            reply.body = content = await self._gathered(content)
+            try:
+                reply.body = content = await self._gathered(content)
+            except Problem:
+                raise
+            except Exception as error:
+                raise self._broken(BROKEN_OFF) from error
         if isinstance(content, bytes) and content and is_json(reply.media_type):
-            reply.body = orjson.loads(content)
+            try:
+                reply.body = orjson.loads(content)
+            except orjson.JSONDecodeError:
+                raise self._broken(NOT_JSON) from None
         elif isinstance(content, str) and not is_json(reply.media_type):
             reply.body = content.encode()
 
@@ -89,9 +97,10 @@ class LocalTransport:
         async for chunk in stream:
             size += len(chunk)
             if size > MAX_REPLY_BYTES:
-                name = self._service.contract.name
-                raise Problem(
-                    BAD_UPSTREAM, f"{name} answered with more than {MAX_REPLY_BYTES} bytes"
-                )
+                raise self._broken(TOO_LARGE)
             chunks.append(chunk)
         return b"".join(chunks)
+
+    def _broken(self, what: str) -> Problem:
+        name = self._service.contract.name
+        return Problem(BAD_UPSTREAM, f"{name} {what}", extensions={"api": name})

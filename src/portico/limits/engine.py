@@ -256,15 +256,19 @@ class LimitEngine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def settled(self) -> None:
+        """Wait for what nobody waits for: charges and leases that are given back."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def close(self) -> None:
         """End what runs in the background; the client stays open."""
         await self._leases.close()
         await self._outage.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self.settled()
 
     def __repr__(self) -> str:
-        return f"<LimitEngine {self._outage!r} {self.statistics}>"
+        return f"<LimitEngine {self._outage!r} {self._local!r} {self.statistics}>"
 
 
 async def _quietly(work: Awaitable[object]) -> None:

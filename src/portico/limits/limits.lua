@@ -8,11 +8,12 @@
 --
 -- `text` is the one argument that says what is asked (`Demand.argument`); the keys of the buckets
 -- are KEYS[first_key] and on (`Demand.keys`). `now_us` is redis.call('TIME') in microseconds, read
--- once. Looking writes nothing. `limits.refused` is 0 when all buckets allow the request, 1 when
--- some are exhausted, 2 when one can never allow it. `limits_tell` returns the list of integers
--- that `LimitEngine.read` reads, of the state after the commit or, without one, as it is: refused,
--- now_us, then for each bucket state (0, 1, 2), remaining, and microseconds to wait for this
--- request, until there is more, and until all is back.
+-- once. Looking writes nothing, but that a bucket which is further in debt than it can be, because
+-- the clock was set back or the limit was changed, is put right. `limits.refused` is 0 when all
+-- buckets allow the request, 1 when some are exhausted, 2 when one can never allow it.
+-- `limits_tell` returns the list of integers that `LimitEngine.read` reads, of the state after the
+-- commit or, without one, as it is: refused, now_us, then for each bucket state (0, 1, 2),
+-- remaining, and microseconds to wait for this request, until there is more, and until all is back.
 -- Only commands of Redis 6.2; all numbers are integers below 2^53, so that doubles are exact.
 --
 -- The text has six words for each bucket, the last of which is the cost:
@@ -25,30 +26,34 @@
 local limits_kinds = {}
 
 -- GCRA. The value is `TAT` or `TAT:PART`, the theoretical arrival time in microseconds and ticks.
-limits_kinds.g = function() return {
+limits_kinds.g = function()
+  local function keep(b, now)
+    local ahead = math.floor(b.level / b.fourth)
+    local part = b.level - ahead * b.fourth
+    local tat = part == 0 and string.format('%.0f', now + ahead)
+      or string.format('%.0f:%.0f', now + ahead, part)
+    redis.call('SET', b.key, tat, 'PX', math.ceil(ahead / 1000) + 1)
+  end
+  return {
   look = function(b, now)
     local raw, level = redis.call('GET', b.key), 0
     if raw then
       local at, part = tonumber(raw), 0
       if not at then at, part = string.match(raw, '^(%d+):(%d+)$') end
       if at then
-        level = (at - now) * b.fourth + part
-        if level < 0 then level = 0 elseif level > b.second then level = b.second end
+        level = math.max(0, (at - now) * b.fourth + part)
       end
     end
-    b.level = level
+    b.level = math.min(level, b.second)
+    if level > b.second then keep(b, now) end
     local need = b.cost * b.third
     b.never = need > b.first
-    if level + need > b.first then b.wait = math.ceil((level + need - b.first) / b.fourth) end
+    local excess = b.level + need - b.first
+    if excess > 0 then b.wait = math.ceil(excess / b.fourth) end
   end,
   commit = function(b, now)
     b.level = math.min(b.second, b.level + b.cost * b.third)
-    if b.level == 0 then return end
-    local ahead = math.floor(b.level / b.fourth)
-    local part = b.level - ahead * b.fourth
-    local tat = part == 0 and string.format('%.0f', now + ahead)
-      or string.format('%.0f:%.0f', now + ahead, part)
-    redis.call('SET', b.key, tat, 'PX', math.ceil(ahead / 1000) + 1)
+    if b.level > 0 then keep(b, now) end
   end,
   tell = function(b)
     local remaining = math.max(0, math.floor((b.first - b.level) / b.third))
@@ -57,7 +62,7 @@ limits_kinds.g = function() return {
       math.ceil(b.level / b.fourth)
   end,
   floor = function(b, ticks) b.level = math.max(b.level, math.min(ticks, b.second)) end,
-} end
+  } end
 
 -- A window. The list is BASE, then time and running total of each entry: what was consumed up to an
 -- entry is its total, so that the use of any span is one subtraction and entries expire unread.
@@ -88,6 +93,12 @@ limits_kinds.w = function()
         b.oldest = b.live <= b.count and entry(b, b.live) or 0
       end
       b.used = b.total - total(b, b.live - 1)
+      if b.last - now > b.second then
+        redis.call('DEL', b.key)
+        redis.call('RPUSH', b.key, 0, now, b.used)
+        redis.call('PEXPIRE', b.key, math.ceil(b.second / 1000) + 1)
+        b.live, b.count, b.total, b.last, b.oldest = 1, 1, b.used, now, now
+      end
     end
     b.never = b.cost > b.first
     local excess = b.used + b.cost - b.first
@@ -160,14 +171,14 @@ limits_kinds.m = function()
     b.month, b.ends = month_of(now)
     b.used = 0
     local month, used = string.match(raw or '', '^(%d+):(%d+)$')
-    -- A clock that was set back does not begin another month.
-    if month and tonumber(month) >= b.month then b.month, b.used = tonumber(month), tonumber(used) end
+    -- A clock that was set back does not begin a new month with nothing used.
+    if month and tonumber(month) >= b.month then b.used = tonumber(used) end
     b.never = b.cost > b.first
     if b.used + b.cost > b.first then b.wait = b.ends - now end
   end,
   commit = function(b, now)
-    if b.cost == 0 then return end
     b.used = b.used + b.cost
+    if b.used == 0 then return end
     redis.call('SET', b.key, string.format('%d:%.0f', b.month, b.used), 'PX',
       math.ceil((b.ends - now) / 1000) + 1)
   end,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from portico.limits.bucket import Bucket
+from portico.limits.bucket import Bucket, Kind
 from portico.limits.demand import Demand
 from portico.limits.recent import Recent
 from portico.limits.scripts import NUMBERS_OF_BUCKET, NUMBERS_OF_HEAD
@@ -97,6 +97,8 @@ class LocalLimits:
     # What Redis is told when it is back.
 
     def _owe(self, key: bytes, bucket: Bucket, cost: int) -> None:
+        if bucket.kind is Kind.CONCURRENCY:
+            return  # leases are renewed, which tells as much
         owed = self._owed.get(key)
         if owed is None and len(self._owed) >= self._max_owed:
             self.forgotten += cost

@@ -71,7 +71,6 @@ class Lane:
         self._trouble: RedisUnavailable | None = None
         self._attempted = asyncio.Event()
         self._session = 0
-        self._replies = 0
         self._retiring: RedisUnavailable | None = None
         self._wake: asyncio.Future[None] | None = None
         self._broken: asyncio.Future[RedisUnavailable] = self._loop.create_future()
@@ -89,7 +88,7 @@ class Lane:
             pending=self._line.pending,
             in_flight=self._line.in_flight,
             connections=self._session,
-            replies=self._replies,
+            replies=self._line.replies,
             trouble=self._trouble.detail if self._trouble else None,
         )
 
@@ -167,9 +166,11 @@ class Lane:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
-            with suppress(theirs.RedisError, OSError):
-                await connection.disconnect(nowait=True)
+            try:
+                await asyncio.wait(tasks)
+            finally:
+                with suppress(theirs.RedisError, OSError):
+                    await connection.disconnect(nowait=True)
 
     def _begin(self) -> None:
         if self._trouble is not None:
@@ -185,7 +186,6 @@ class Lane:
     def _end(self, trouble: RedisUnavailable) -> None:
         if trouble.reason is Reason.TIMEOUT:
             # A server that was silent proves itself first; nobody waits for that.
-            self._line.fail_in_flight(trouble)
             self._go_down(trouble)
             return
         # What is unwritten or repeatable stays: often a new connection is a moment away.
@@ -197,6 +197,7 @@ class Lane:
     def _go_down(self, trouble: RedisUnavailable) -> None:
         self._condition = Condition.DOWN
         self._attempted.set()
+        self._line.fail_in_flight(trouble)
         self._line.fail_pending(trouble)
         self._note(trouble)
 
@@ -253,8 +254,6 @@ class Lane:
                 return
 
     def _answer(self, waiting: Waiting, reply: object) -> None:
-        self._replies += 1
-        self._watchdog.heard()
         if isinstance(reply, theirs.RedisError):
             self._retire_if_wrong(reply)
             if not waiting.future.done():
@@ -270,11 +269,11 @@ class Lane:
     async def _keep_alive(self) -> None:
         """Ask now and then on a quiet connection, and whether it leads to the right server."""
         while True:
-            replies = self._replies
+            replies = self._line.replies
             await asyncio.sleep(self._options.heartbeat_seconds)
             if await self._connector.is_elsewhere():
                 self._retire("another server is the primary now")
-            elif replies == self._replies and not self._line.in_flight:
+            elif replies == self._line.replies and not self._line.in_flight:
                 with suppress(RedisUnavailable, ErrorReply):
                     await self.submit(PING, self._options.timeout_seconds).future
 

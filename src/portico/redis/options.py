@@ -36,7 +36,8 @@ class RedisOptions:
     connect_seconds: float = 2.0
     # A command fails this long after it was given to the client, unless its caller says otherwise.
     timeout_seconds: float = 1.0
-    # A connection on which commands wait and no reply arrives for this long is dropped.
+    # A connection on which commands wait and no reply arrives for this long is dropped; so no
+    # command may take longer, however much time its caller gives it.
     stall_seconds: float = 1.0
     # A connection without traffic is tried this often, so that `available` is the truth, and so
     # often the Sentinels are asked whether it still leads to the primary.

@@ -26,6 +26,7 @@ class SentinelConnector:
         self._wanted = address
         self._options = options
         self._primary: ServerConnector | None = None
+        self._asking: asyncio.Future[tuple[bytes | str, int]] | None = None
         self._sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py declares none
             list(address.hosts), sentinel_kwargs=_sentinel_settings(address, options)
         )
@@ -60,12 +61,24 @@ class SentinelConnector:
 
     async def _discover(self) -> Host:
         service = self._wanted.service
-        try:
-            name, port = await self._sentinel.discover_master(service)
-        except (theirs.RedisError, OSError) as error:
+        found = await self._ask_sentinels()
+        if found is None:
             detail = f"no sentinel knows a primary of {service}"
-            raise RedisUnavailable(Reason.CONNECTION, detail, sent=False) from error
+            raise RedisUnavailable(Reason.CONNECTION, detail, sent=False)
+        name, port = found
         return name.decode() if isinstance(name, bytes) else str(name), int(port)
+
+    async def _ask_sentinels(self) -> tuple[bytes | str, int] | None:
+        # In a task of its own: up to Python 3.11 asyncio.wait_for, which redis-py uses for these,
+        # may swallow a cancellation, and then ours would be lost.
+        if self._asking is None or self._asking.done():
+            discovery = self._sentinel.discover_master(self._wanted.service)
+            self._asking = asyncio.ensure_future(discovery)
+        await asyncio.wait([self._asking])
+        try:
+            return self._asking.result()
+        except (theirs.RedisError, OSError, asyncio.CancelledError):
+            return None
 
     def _connector(self, host: Host) -> ServerConnector:
         connector = to_host(host, self._wanted, self._options)
@@ -88,6 +101,9 @@ class SentinelConnector:
             raise RedisUnavailable(Reason.READ_ONLY, detail, sent=False)
 
     async def close(self) -> None:
+        """Let go of the Sentinels once they have answered, or have not in time."""
+        if self._asking is not None:
+            await asyncio.wait([self._asking])
         await self._sentinel.aclose()
 
 

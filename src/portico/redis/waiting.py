@@ -71,7 +71,7 @@ class Waiting:
 class WaitingLine:
     """The commands of one connection, bounded in number and bytes."""
 
-    __slots__ = ("_bytes", "_in_flight", "_loop", "_max_bytes", "_max_count", "_pending")
+    __slots__ = ("_bytes", "_in_flight", "_loop", "_max_bytes", "_max_count", "_pending", "replies")
 
     def __init__(self, *, max_count: int, max_bytes: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -80,6 +80,8 @@ class WaitingLine:
         self._pending: deque[Waiting] = deque()
         self._in_flight: deque[Waiting] = deque()
         self._bytes = 0
+        # How many replies there were so far.
+        self.replies = 0
 
     @property
     def pending(self) -> int:
@@ -135,6 +137,7 @@ class WaitingLine:
         """Return whom the next reply belongs to. Raises IndexError if nobody waits for one."""
         waiting = self._in_flight.popleft()
         self._bytes -= len(waiting.packed)
+        self.replies += 1
         return waiting
 
     def repeat(self) -> None:

@@ -27,16 +27,13 @@ class Watchdog:
         self._due = 0.0
         self._slept = False
         self._silent_since = 0.0
+        self._replies = 0
 
     def arm(self) -> None:
         """Watch until nothing waits any more."""
         if self._timer is None:
             self._silent_since = self._loop.time()
             self._again(self._silent_since)
-
-    def heard(self) -> None:
-        """Take note of a reply."""
-        self._silent_since = self._loop.time()
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -57,7 +54,8 @@ class Watchdog:
             self._line.postpone(now + _TICK_SECONDS)
         self._slept = slept
         self._line.expire(now)
-        if not self._line.in_flight:
+        if self._replies != self._line.replies or not self._line.in_flight:
+            self._replies = self._line.replies
             self._silent_since = now
         elif now - self._silent_since > self._stall_seconds:
             self._silent_since = now

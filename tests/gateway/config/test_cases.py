@@ -1,7 +1,8 @@
 """Golden cases: a configuration, `----`, and what `load_config` makes of it.
 
 Lines that start with `$ ` set variables. The expected text is an error with FILE for the path of
-the file, or `ok` and settings of the result. A new case is a new file.
+the file and SETTINGS for the names of all sections, or `ok` and settings of the result. A new
+case is a new file.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def outcome(given: str, expected: str, folder: Path) -> str:
     else:
         asked = [line.partition(" = ")[0] for line in expected.splitlines()[1:]]
         found = "".join(["ok\n", *(f"{name} = {_setting(config, name)}\n" for name in asked)])
+    found = found.replace(", ".join(sorted(Config.model_fields)), "SETTINGS")
     return found.replace(str(file), "FILE").replace(str(folder), "FOLDER")
 
 

@@ -57,3 +57,10 @@ async def own(server: Server) -> AsyncIterator[Setting]:
     """Return limits on a server of the test's own."""
     async with opened(server.url) as client, Setting(client) as setting:
         yield setting
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder whose path is short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="portico-") as path:
+        yield Path(path)

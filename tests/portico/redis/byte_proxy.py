@@ -20,6 +20,7 @@ class ByteProxy:
         self.path = path
         self._target = target
         self._writers: list[asyncio.StreamWriter] = []
+        self._clients: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.connections = 0
         # How many times the client wrote, as far as the socket shows.
@@ -37,6 +38,7 @@ class ByteProxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         there, here = await asyncio.open_unix_connection(self._target)
+        self._clients.append(writer)
         self._writers += [writer, here]
         for work in (self._commands(reader, here), self._replies(there, writer)):
             task = asyncio.create_task(work)
@@ -48,6 +50,12 @@ class ByteProxy:
         for writer in self._writers:
             writer.close()
         self._writers.clear()
+
+    def inject(self, data: bytes) -> None:
+        """Let the client read bytes that no server sent."""
+        for writer in self._clients:
+            if not writer.is_closing():
+                writer.write(data)
 
     async def _commands(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -193,6 +193,17 @@ async def test_a_connection_cut_in_a_reply_is_told_and_replaced(
     assert server.process is not None
 
 
+@pytest.mark.parametrize("surprise", [b"+SURPRISE\r\n", b"!garbage?\r\n", b"\x00\xff" * 50])
+async def test_bytes_that_nothing_had_asked_for_reach_nobody(
+    proxy: ByteProxy, surprise: bytes
+) -> None:
+    async with opened(proxy.url) as client:
+        await client.execute("PING")
+        proxy.inject(surprise)
+        await until(lambda: proxy.connections == 2)
+        assert await client.execute("ECHO", "own") == b"own"
+
+
 async def test_a_command_that_may_have_been_executed_is_not_repeated(
     server: Server, proxy: ByteProxy
 ) -> None:

@@ -148,7 +148,7 @@ async def test_a_failover_by_command_is_followed(watched: Watched) -> None:
         await until(lambda: b"role:master" in _information(watched.second))
         # The old primary does not know it yet: what it takes now is lost in some seconds.
         assert b"role:master" in _information(watched.first)
-        await until(lambda: str(watched.second.port) in client.state().lanes[0].address, 1)
+        await until(lambda: str(watched.second.port) in client.state().lanes[0].address, 4)
         assert await eventually(lambda: _add(client)) == 2
         assert watched.second.ask("GET", "n") == b"2"
 
@@ -168,6 +168,21 @@ async def test_an_unknown_service_is_told(watched: Watched) -> None:
     async with opened(url) as client:
         assert not client.available
         assert client.state().trouble == "no sentinel knows a primary of invoices"
+
+
+async def test_sentinels_that_are_silent_keep_nobody_waiting() -> None:
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    started = time.monotonic()
+    async with opened(f"redis+sentinel://127.0.0.1:{port}/orders") as client:
+        assert not client.available
+        await asyncio.sleep(0.2)  # it asks again by now
+    assert time.monotonic() - started < 3
+    silent.close()
 
 
 async def test_sentinels_that_are_away_do_not_stop_the_client(redis_server: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-ROUNDS = 40
+ROUNDS = 25
 CALLERS = 32
 # Adds a member once, tells how often it was asked to, and answers with its own argument.
 NOTE = Script(
@@ -69,7 +69,7 @@ def disturb(server: Server, proxy: ByteProxy, chance: random.Random) -> None:
             pass
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_what_callers_were_told_is_what_happened(
     server: Server, proxy: ByteProxy, seed: int
 ) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+# A handshake on a busy machine takes its time.
+PATIENT = replace(QUICK, connect_seconds=5)
 LOOPBACK = x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))
 
 
@@ -77,12 +79,12 @@ def certificate(folder: Path) -> Path:
 
 
 async def test_a_verified_server_is_used(tls: TLSServer, certificate: Path) -> None:
-    async with opened(tls.tls_url, replace(QUICK, ca_file=certificate)) as client:
+    async with opened(tls.tls_url, replace(PATIENT, ca_file=certificate)) as client:
         assert await client.execute("PING") == b"PONG"
 
 
 async def test_a_server_of_an_unknown_authority_is_refused(tls: TLSServer) -> None:
-    async with opened(tls.tls_url, QUICK) as client:
+    async with opened(tls.tls_url, PATIENT) as client:
         assert not client.available
         assert "CERTIFICATE_VERIFY_FAILED" in str(client.state().trouble)
 
@@ -90,13 +92,13 @@ async def test_a_server_of_an_unknown_authority_is_refused(tls: TLSServer) -> No
 async def test_a_certificate_for_another_name_is_refused(redis_server: Path, folder: Path) -> None:
     other = issue(folder, "other", x509.DNSName("elsewhere.example"))
     with TLSServer(redis_server, folder / "redis", other, free_port()) as server:
-        async with opened(server.tls_url, replace(QUICK, ca_file=other)) as client:
+        async with opened(server.tls_url, replace(PATIENT, ca_file=other)) as client:
             assert not client.available
             assert "CERTIFICATE_VERIFY_FAILED" in str(client.state().trouble)
 
 
 async def test_a_missing_authority_file_is_told(tls: TLSServer, folder: Path) -> None:
-    options = replace(QUICK, ca_file=folder / "missing.crt")
+    options = replace(PATIENT, ca_file=folder / "missing.crt")
     async with opened(tls.tls_url, options) as client:
         assert not client.available
         assert client.state().lanes[0].trouble

@@ -151,12 +151,15 @@ _ANSWERS: dict[str, object] = {
         status=418, body={"type": "about:blank", "title": "Short and stout", "status": 418}
     ),
     "json-bytes": Reply(body=b'{"amount": "5.00"}', media_type="application/json"),
+    "broken-json": Reply(body=b"{", media_type="application/json"),
     "write-only": {"amount": "5.00", "secret": "hidden"},
 }
 
 
 async def report(call: Call[None], *, how: str) -> Reply:
     del call
+    if how == "cut":
+        return Reply(body=_cut(), media_type="text/csv")
     bodies: dict[str, Any] = {"bytes": b"a,b\n1,2\n", "text": "a,b\n1,2\n", "stream": _lines()}
     return Reply(body=bodies[how], media_type="text/csv")
 
@@ -164,6 +167,11 @@ async def report(call: Call[None], *, how: str) -> Reply:
 async def _lines() -> AsyncIterator[bytes]:
     yield b"a,b\n"
     yield b"1,2\n"
+
+
+async def _cut() -> AsyncIterator[bytes]:
+    yield b"a,b\n"
+    raise KeyError("a secret that must not leave")
 
 
 async def read_secret(call: Call[None]) -> dict[str, str]:
