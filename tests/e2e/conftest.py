@@ -14,7 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.tryton import (  # noqa: F401  # fixtures, and the hook that allows for the set-up
+
+from tests.support.tryton import (  # noqa: F401  # fixtures, and the hook that allows for the set-up
     DATA,
     pytest_collection_modifyitems,
     tryton_data,

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.serving import KIOSK, SHELF, Served, network_config, serving
+
+from tests.support.serving import KIOSK, SHELF, Served, network_config, serving
 
 # Left out is what a test asks to go wrong, and paths that hold lists of any text.
 OPERATIONS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from support.tiers import API, contracts, response_example
 
 from experience_apis.storefront import mapping
 from experience_apis.storefront.calls import catalog, inventory, orders
@@ -18,6 +17,7 @@ from portico.problems import (
     TOO_MANY_REQUESTS,
     Problem,
 )
+from tests.support.tiers import API, contracts, response_example
 
 DOWN = Problem(SYSTEM_UNAVAILABLE, "tryton does not answer", extensions={"system": "tryton"})
 CHECKOUT = {"customerId": "C-1001", "items": [{"sku": "GRINDER-M1", "quantity": 2}]}

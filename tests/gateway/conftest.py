@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.serving import Served, in_process, split
+
+from tests.support.serving import Served, in_process, split
 
 MODES = {"in-process": in_process, "split": split}
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.serving import Served, eventually
 
 from gateway.access_log import AccessLog
 from gateway.exchange import Exchange
+from tests.support.serving import Served, eventually
 
 BASE = "/experience/kiosk/v1"
 

@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from support.serving import Served, eventually, network_config, serving
 
 from gateway.control import control_app
 from gateway.protocol.limits import ProtocolLimits
+from tests.support.serving import Served, eventually, network_config, serving
 
 BASE = "/experience/kiosk/v1"
 

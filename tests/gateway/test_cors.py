@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.serving import Served, network_config, serving
 
 from gateway.config import CORS
 from gateway.cors import CORSPolicy
+from tests.support.serving import Served, network_config, serving
 
 SHOP = "https://shop.example"
 BASE = "/experience/kiosk/v1"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.serving import Raw, Served, network_config, serving
 
 from gateway.config import Limits
+from tests.support.serving import Raw, Served, network_config, serving
 
 BASE = "/experience/kiosk/v1"
 NOTE = {"Idempotency-Key": "k", "Content-Type": "application/json"}

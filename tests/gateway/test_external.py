@@ -13,13 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
-from support.serving import Served, eventually, free_port, network_config, serving
-from support.upstreams import LARGE, PET, Upstream, running
 
 from gateway.app import Gateway
 from gateway.config import Config, ConfigError, External, Scopes
 from portico.contract import ContractError
 from portico.server.validation import Validation
+from tests.support.serving import Served, eventually, free_port, network_config, serving
+from tests.support.upstreams import LARGE, PET, Upstream, running
 
 FOREIGN = Path(__file__).parents[1] / "support" / "foreign"
 PETS, FILES = FOREIGN / "pets.yaml", FOREIGN / "files.json"

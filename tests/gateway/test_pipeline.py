@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.serving import Served, eventually, network_config, serving
+
+from tests.support.serving import Served, eventually, network_config, serving
 
 BASE = "/experience/kiosk/v1"
 

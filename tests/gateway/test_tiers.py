@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.serving import KIOSK, Served, eventually, in_process, split
+
+from tests.support.serving import KIOSK, Served, eventually, in_process, split
 
 RELAY = "/experience/kiosk/v1/relay"
 

@@ -6,11 +6,11 @@ from datetime import date
 from typing import Any
 
 import pytest
-from support.tiers import API, contracts, response_example
 
 from portico.problems import NOT_FOUND, Problem
 from process_apis.catalog import domain
 from process_apis.catalog.calls.tryton import ListPrice, Product
+from tests.support.tiers import API, contracts, response_example
 
 TODAY = date(2026, 11, 2)
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.tiers import API, Made
 
 from portico.problems import FORBIDDEN, SYSTEM_UNAVAILABLE, TOO_MANY_REQUESTS, Problem
 from process_apis.inventory import domain, handlers
 from process_apis.inventory.calls.tryton import InventoryLevel
+from tests.support.tiers import API, Made
 
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 DOWN = Problem(SYSTEM_UNAVAILABLE, "tryton does not answer", extensions={"system": "tryton"})

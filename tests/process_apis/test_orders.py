@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.tiers import API, Made, contracts, response_example
 
 from portico.problems import CONFLICT, NOT_FOUND, SYSTEM_UNAVAILABLE, Problem
 from portico.server.call import Caller
@@ -18,6 +17,7 @@ from process_apis.orders.calls.catalog import Product
 from process_apis.orders.calls.inventory import Availability
 from process_apis.orders.calls.tryton import Customer
 from process_apis.orders.models import OrderRequest
+from tests.support.tiers import API, Made, contracts, response_example
 
 DOWN = Problem(SYSTEM_UNAVAILABLE, "tryton does not answer", extensions={"system": "tryton"})
 TAKEN = Problem(CONFLICT, "another sale has this reference")

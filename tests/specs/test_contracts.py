@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import jsonschema_rs
 import pytest
 import yaml
-from support.tiers import ROOT, contracts
 
 from portico.client import layers
 from portico.contract import Contract
 from portico.contract.bundle import resolve
 from portico.contract.compile import operations_of
 from portico.contract.schemas import SchemaSet
+from tests.support.tiers import ROOT, contracts
 
 NAMES = sorted(contracts())
 CANONICAL = sorted((ROOT / "canonical").glob("*.yaml"))

@@ -2,7 +2,7 @@
 
 Import the fixtures you use into a conftest, with the collection hook:
 
-    from support.tryton import pytest_collection_modifyitems, tryton, tryton_data  # noqa: F401
+    from tests.support.tryton import pytest_collection_modifyitems, tryton, tryton_data
 
 The set-up is paid once per machine: it is kept in data/test/tryton. Each server begins with a copy
 of the seeded database, which takes milliseconds.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.tryton import (  # noqa: F401  fixtures and a hook, found by name
+from tests.support.tryton import (  # noqa: F401  fixtures and a hook, found by name
     fresh_tryton,
     new_name,
     pytest_collection_modifyitems,

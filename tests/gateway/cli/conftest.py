@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.commands import Done, Run
-from support.serving import CONTRACTS, NETWORK
 
 from gateway.cli import main
+from tests.support.commands import Done, Run
+from tests.support.serving import CONTRACTS, NETWORK
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from joserfc.jws import extract_compact
-from support.commands import Run, environment
 
 from portico import __version__
+from tests.support.commands import Run, environment
 
 
 def test_lint_says_that_nothing_was_found(portico: Run, config: Path) -> None:

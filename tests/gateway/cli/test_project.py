@@ -13,7 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.commands import ROOT, Run, environment
+
+from tests.support.commands import ROOT, Run, environment
 
 # Python imports a module once: every project has an API with a name of its own.
 _numbers = itertools.count(1)

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from support.serving import CONTRACTS, SHELF
 
 from gateway.upstream.transport import PooledTransport
 from portico.client.http import MAX_REPLY_BYTES, HTTPTransport
@@ -21,6 +20,7 @@ from portico.deadline import Deadline
 from portico.problems import Problem
 from portico.server.call import Call, Caller, Reply
 from portico.trace import Trace
+from tests.support.serving import CONTRACTS, SHELF
 
 pytestmark = pytest.mark.anyio
 BASKET_CONTRACT = load(CONTRACTS / "process" / "basket.v1.yaml")

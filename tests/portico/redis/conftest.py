@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from portico.redis.client import RedisClient
 
 
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Use the loop that serves; what is told apart by loop says so itself."""
+    return "asyncio", {"use_uvloop": True}
+
+
 @pytest.fixture(scope="session", params=programs().items(), ids=lambda item: item[0])
 def program(request: pytest.FixtureRequest) -> Path:
     """Return a server program; a test with it runs once for each."""

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from support.serving import CONTRACTS
 
 from portico.client.tiers import TierClient
 from portico.contract import load
@@ -19,6 +18,7 @@ from portico.server.call import ANONYMOUS, Call, Reply
 from portico.server.service import ResponseCheck, Service
 from portico.server.validation import Validation
 from portico.trace import Trace
+from tests.support.serving import CONTRACTS
 
 pytestmark = pytest.mark.anyio
 CONTRACT = load(CONTRACTS / "system" / "shelf.v1.yaml")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.tryton import Script, open_api, settings_for
 
 from portico.deadline import Deadline
 from portico.trace import Trace
 from system_apis.tryton.app import Settings, resources
+from tests.support.tryton import Script, open_api, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from support.tryton import COMPANY, Script, answer
 
 from portico.deadline import Deadline
 from portico.trace import Trace
@@ -25,6 +24,7 @@ from system_apis.tryton.failures import (
     UnavailableError,
     problem_of,
 )
+from tests.support.tryton import COMPANY, Script, answer
 
 if TYPE_CHECKING:
     from system_apis.tryton.connector import Exchange, Tryton

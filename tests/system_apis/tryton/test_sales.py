@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.tryton import open_api
 
 from portico.problems import CONFLICT, UNPROCESSABLE, Problem
 from system_apis.tryton.wire import Float
+from tests.support.tryton import open_api
 
 if TYPE_CHECKING:
     from portico.server.call import Reply
