@@ -15,6 +15,7 @@ from portico.contract import ABSENT, Contract, Operation
 from portico.contract.media import is_json
 from portico.contract.strict import StrictValidator
 from portico.deadline import Deadline
+from portico.json_text import encode
 from portico.problems import BAD_UPSTREAM, Problem
 from portico.server.call import ANONYMOUS, Call, Reply, combine
 from portico.server.service import ResponseCheck, Service
@@ -155,7 +156,7 @@ def _from_reply(reply: Reply) -> Response:
     if not isinstance(body, dict | list) and isinstance(body, bytes | AsyncIterator):
         aclose = getattr(body, "aclose", None)
         return Response(reply.status, body, reply.media_type, headers, aclose)
-    return Response(reply.status, orjson.dumps(body), reply.media_type, headers)
+    return Response(reply.status, encode(body), reply.media_type, headers)
 
 
 class UpstreamBackend:

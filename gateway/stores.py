@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 from gateway.config import Config, ConfigError
@@ -12,6 +13,10 @@ from portico.idempotency.store import IdempotencyStore, StoreOptions
 from portico.redis.address import RedisURLError
 from portico.redis.client import RedisClient
 from portico.redis.embedded.server import EmbeddedRedis
+from portico.redis.errors import RedisUnavailable
+from portico.redis.startup import Level, check
+
+logger = logging.getLogger("portico.gateway")
 
 _REFERENCES = ("env:", "file:")
 
@@ -53,6 +58,7 @@ async def open_stores(
             redis = await stack.enter_async_context(await RedisClient.open(url))
         except RedisURLError as error:
             raise ConfigError("redis.url", str(error), "see docs/configuration.md") from None
+        await _check(redis)
         secret = secrets.resolve(config.idempotency.secret, "idempotency.secret").encode()
         options = StoreOptions(
             type_base=type_base, quota_seconds=config.idempotency.retention_seconds
@@ -60,3 +66,19 @@ async def open_stores(
         store = IdempotencyStore(redis, Locator(secret), options)
         records = await stack.enter_async_context(store)
         yield Stores(redis, records)
+
+
+async def _check(redis: RedisClient) -> None:
+    """Refuse a server that would lose records, and warn of what could not be made sure.
+
+    A server that cannot be reached yet is not looked at: readiness tells of it.
+    """
+    try:
+        findings = await check(redis)
+    except RedisUnavailable:
+        logger.warning("redis cannot be reached; writes with a key are refused until it is back")
+        return
+    for finding in findings:
+        if finding.level is Level.REFUSE:
+            raise ConfigError("redis.url", f"{finding.rule}: {finding.message}", finding.hint)
+        logger.warning("redis %s: %s (%s)", finding.rule, finding.message, finding.hint)

@@ -14,6 +14,7 @@ import orjson
 from portico.client import render
 from portico.contract import Contract, Operation
 from portico.contract.media import is_json
+from portico.json_text import encode
 from portico.problems import (
     BAD_UPSTREAM,
     DEADLINE_EXCEEDED,
@@ -100,7 +101,7 @@ class HTTPTransport:
         content = None
         if "body" in document:
             fields.append(("content-type", "application/json"))
-            content = orjson.dumps(document["body"])
+            content = encode(document["body"])
         return self._http.build_request(
             operation.method,
             self._base_url + path + render.query(operation, document["query"]),

@@ -14,6 +14,7 @@ from portico.client.tiers import TierClient
 from portico.contract import Operation
 from portico.contract.media import is_json
 from portico.contract.strict import StrictValidator
+from portico.json_text import encode
 from portico.problems import BAD_UPSTREAM, FORBIDDEN, INTERNAL_ERROR, Problem, problem_from
 from portico.server.call import Call, Reply
 from portico.server.service import Service
@@ -63,7 +64,7 @@ class LocalTransport:
         fields = dict(render.headers(operation, document))
         content = b""
         if "body" in document:
-            content = orjson.dumps(document["body"])
+            content = encode(document["body"])
             fields["content-type"] = "application/json"
         strict.check_request(
             operation.method,

@@ -8,7 +8,7 @@ from typing import Any
 
 from portico.contract import errors
 from portico.contract.errors import Entry
-from portico.contract.media import MediaTable, acceptable
+from portico.contract.media import MediaTable
 from portico.contract.parameters import ABSENT, Reader
 from portico.contract.schemas import Validator
 from portico.contract.shape import Shaper
@@ -77,7 +77,7 @@ def _check_unvalidated(answer: Answer, status: int, media_type: str, body: Any) 
     """Check content that is declared without a schema, or not at all."""
     if not media_type and (body is None or body is ABSENT):
         return [{"detail": f"the contract declares content for status {status}, there is none"}]
-    if any(acceptable(media_type, [name]) for name in answer.media.names()):
+    if answer.media.declares(media_type):
         return []
     return [_undeclared(status, media_type)]
 

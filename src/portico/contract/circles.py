@@ -60,7 +60,10 @@ def _inclusions(document: Any, node: Mapping[str, Any]) -> Iterator[Any]:
     """Yield every object that is part of `node` and applies to the same data."""
     reference = node.get("$ref")
     if isinstance(reference, str):
-        included = target(document, reference)
+        try:
+            included = target(document, reference)
+        except (LookupError, TypeError, ValueError):
+            included = None  # a reference where none may stand; validation finds it
         if isinstance(included, dict):
             yield included
     for key in _SAME_DATA:

@@ -11,6 +11,7 @@ import jsonschema_rs
 from portico.contract.answers import Answer
 from portico.contract.bodies import compile_decoder, handling
 from portico.contract.bundle import Bundle, resolve
+from portico.contract.default_rules import default_findings
 from portico.contract.findings import ContractError, Finding
 from portico.contract.media import MediaTable, is_json
 from portico.contract.notices import notices
@@ -60,6 +61,7 @@ class Compiler:
 
     def compile(self, secure: Callable[[Mapping[str, Any]], Requirement]) -> tuple[Operation, ...]:
         """Return the operations; `secure` decides what each asks of its caller."""
+        self._guard((), self._check_defaults)
         compiled = [
             self._operation(described, secure(described[-1]))
             for described in operations_of(self._document)
@@ -67,6 +69,9 @@ class Compiler:
         if self._findings:
             raise ContractError(self._findings)
         return tuple(operation for operation in compiled if operation is not None)
+
+    def _check_defaults(self) -> None:
+        self._findings.extend(default_findings(self._bundle, self._document, self._requests))
 
     def _operation(self, described: Described, security: Requirement) -> Operation | None:
         pointer, template, method, _, node = described

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from portico.contract.excerpt import Excerpt, is_light
 from portico.contract.schemas import Cause, Validator
 from portico.problems import INVALID_CONTENT, INVALID_PARAMETER, Problem
 
@@ -14,7 +15,7 @@ Entry = dict[str, object]
 MAX_ERRORS = 20  # of one document; a longer list helps nobody and costs its sender nothing
 MAX_DETAIL = 240  # characters; messages quote the value they are about
 _PLACES = frozenset({"path", "query", "header", "cookie"})
-_NOT_DATA: Entry = {"detail": "it holds something that is not JSON data", "pointer": "#"}
+_SOMEWHERE: Entry = {"detail": "it does not match its schema", "pointer": "#"}
 
 
 def is_valid(validator: Validator, data: Any) -> bool:
@@ -38,7 +39,7 @@ def explain(validator: Validator, document: Any, known: Iterable[Entry] = ()) ->
         for entry in islice(found, MAX_ERRORS)
         if "parameter" not in entry or (entry["parameter"], entry["in"]) not in about
     )
-    return (entries or [_NOT_DATA])[:MAX_ERRORS]
+    return (entries or [_SOMEWHERE])[:MAX_ERRORS]
 
 
 def explain_value(validator: Validator, value: Any) -> list[Entry]:
@@ -47,7 +48,7 @@ def explain_value(validator: Validator, value: Any) -> list[Entry]:
         {"detail": _message(error), "pointer": pointer(error.instance_path)}
         for error in _causes(validator, value)
     )
-    return list(islice(found, MAX_ERRORS)) or [_NOT_DATA]
+    return list(islice(found, MAX_ERRORS)) or [_SOMEWHERE]
 
 
 def pointer(path: Iterable[object]) -> str:
@@ -69,9 +70,18 @@ def parameter_entry(name: str, where: str, detail: str) -> Entry:
 
 
 def _causes(validator: Validator, data: Any) -> Iterator[Cause]:
+    """Yield what is wrong with data; of large data, what an excerpt shows."""
     try:
-        yield from validator.causes(data)
-    except ValueError:  # a value that JSON does not have, as before
+        if is_light(data):
+            yield from validator.causes(data)
+            return
+        excerpt = Excerpt(data)
+        if not is_light(excerpt.data):
+            return
+        for error in validator.causes(excerpt.data):
+            if excerpt.is_certain(error.kind.name, tuple(error.instance_path)):
+                yield error
+    except ValueError:  # a value that JSON does not have
         return
 
 

@@ -27,13 +27,14 @@ class Fields:
         }
 
     def read(self, query: Query) -> dict[str, Any]:
-        """Return the members that a form has; raises StyleError."""
+        """Take the members of a form out of it and return them; raises StyleError."""
         found: dict[str, Any] = {}
         for name, field in self._fields.items():
             value = field.read(query)
             if value is not ABSENT:
                 found[name] = value
-        for name, values in query.values.items():
+        rest, query.values = query.values, {}
+        for name, values in rest.items():
             found[name] = styles.unlisted(values)
         return found
 

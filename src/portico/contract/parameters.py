@@ -11,6 +11,7 @@ from typing import Any, Literal
 from portico.contract import json_body, styles
 from portico.contract.bundle import resolve
 from portico.contract.casts import Cast, compile_cast
+from portico.contract.forms import Fields
 from portico.contract.media import essence, is_json
 from portico.contract.schema_parts import keyword, parts, properties, schema_types
 from portico.contract.styles import ABSENT, Query, StyleError
@@ -19,7 +20,6 @@ Where = Literal["path", "query", "header", "cookie", "querystring"]
 # Headers that other parts of a contract describe (OpenAPI 3.1.1, 4.8.12.2.1).
 IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
 _DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
-_FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,14 +256,16 @@ def _querystring(
     document: Mapping[str, Any], parameter: Parameter, shape: styles.Shape
 ) -> Callable[..., Any]:
     """Return the parser of OpenAPI 3.2's `in: querystring`: the whole query is one value."""
-    del document, shape
+    del shape
+    is_form = essence(parameter.content_type) == "application/x-www-form-urlencoded"
+    fields = Fields(document, parameter.schema, {}) if is_form else None
 
     def parse(query: Query) -> Any:
-        taken, query.values = query.values, {}
-        if not taken:
+        if not query.values:
             return ABSENT
-        if essence(parameter.content_type) == _FORM:
-            return {key: styles.unlisted(values) for key, values in taken.items()}
+        if fields is not None:
+            return fields.read(query)
+        query.values = {}
         return read_content(styles.decode_query(query.raw), parameter.content_type)
 
     return parse

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from portico.contract.findings import ContractError
 from portico.contract.identifiers import Identifiers, join, pointer_parts
 from portico.contract.source import SourceFile
 from portico.contract.yaml_source import Pointer
@@ -105,17 +106,17 @@ class Files:
                 raise _unresolved(location)
         except (OSError, ValueError, RuntimeError):  # no name of a file, or a circle of links
             raise _unresolved(location) from None
-        return self._read(path, location)
+        return self._read(path)
 
-    def _read(self, path: Path, location: str) -> SourceFile:
+    def _read(self, path: Path) -> SourceFile:
         if path not in self._opened:
             self._opened[path] = None
             source = SourceFile(path)
             self._opened[path] = source
             self._identifiers[source] = Identifiers(source.text, source.data)
         opened = self._opened[path]
-        if opened is None:  # and its own finding says why
-            raise _unresolved(location)
+        if opened is None:
+            raise ContractError(())  # what is wrong with it has been said
         return opened
 
 

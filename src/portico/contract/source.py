@@ -13,8 +13,8 @@ from portico.contract.yaml_source import Marks, Pointer, YAMLLoader, read_yaml, 
 
 __all__ = ["MAX_FILE_BYTES", "Pointer", "SourceFile", "YAMLLoader"]
 
-MAX_FILE_BYTES = 16 * 1024 * 1024  # the largest public documents are below 10 MiB
-MAX_NODES = 2_000_000
+MAX_FILE_BYTES = 16 * 1024 * 1024  # a document of some ten thousand operations
+_HINT = "give the path of a readable OpenAPI document in UTF-8"
 
 
 class SourceFile:
@@ -80,12 +80,13 @@ def _read(path: Path) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _refused(path, f"the file is not UTF-8 at byte {error.start}") from None
+        line = raw.count(b"\n", 0, error.start) + 1
+        place = Position(path, line, error.start - raw.rfind(b"\n", 0, error.start))
+        raise _unreadable(place, "the file is not UTF-8", _HINT) from None
 
 
 def _refused(path: Path, message: str) -> ContractError:
-    hint = "give the path of a readable OpenAPI document in UTF-8"
-    return _unreadable(Position(path, 1, 1), message, hint)
+    return _unreadable(Position(path, 1, 1), message, _HINT)
 
 
 def _unreadable(place: Position, message: str, hint: str) -> ContractError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from portico.redis.errors import ErrorReply, Reason, RedisUnavailable
 from portico.redis.node import Node
 from portico.redis.options import RedisOptions
 from portico.redis.wire import pack
+
+logger = logging.getLogger("portico.redis")
 
 # The map is read again this often, and in the second case as long as something is amiss.
 _QUIET_SECONDS = 30.0
@@ -90,8 +93,11 @@ class Cluster:
     async def _follow(self) -> None:
         while True:
             self._doubted.clear()
-            if ranges := await self._read_map():
-                await self._apply(ranges)
+            try:
+                if ranges := await self._read_map():
+                    await self._apply(ranges)
+            except Exception:  # the map outlives a mistake of ours, and tells of it
+                logger.exception("the map of the redis cluster was not read")
             self._attempted.set()
             await asyncio.sleep(_AT_LEAST_SECONDS * random.uniform(1.0, 2.0))
             seconds = _QUIET_SECONDS if self.available else _TROUBLED_SECONDS
@@ -107,7 +113,7 @@ class Cluster:
                 if ranges := slot_ranges(reply, host):
                     return ranges
         for host in self._address.hosts:
-            with suppress(RedisUnavailable, theirs.RedisError, OSError):
+            with suppress(RedisUnavailable, theirs.RedisError, OSError, RuntimeError):
                 if ranges := await self._ask_seed(host):
                     return ranges
         return []

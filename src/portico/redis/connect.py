@@ -39,7 +39,8 @@ class ServerConnector:
                 await ask(connection, "PING")
         except BaseException as error:
             await connection.disconnect(nowait=True)
-            if isinstance(error, (theirs.RedisError, OSError, TimeoutError)):
+            # RuntimeError is what uvloop raises where the connection is closed already.
+            if isinstance(error, (theirs.RedisError, OSError, TimeoutError, RuntimeError)):
                 raise _unavailable(self._address, error) from error
             raise
         return connection

@@ -230,7 +230,8 @@ class Lane:
             try:
                 if batch := self._line.batch(self._session):
                     await connection.send_packed_command(batch, check_health=False)
-            except (theirs.RedisError, OSError) as error:
+            except (theirs.RedisError, OSError, RuntimeError) as error:
+                # RuntimeError is what uvloop raises where the connection is closed already.
                 self._break(Reason.CONNECTION, str(error))
                 return
 

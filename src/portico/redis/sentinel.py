@@ -77,7 +77,7 @@ class SentinelConnector:
         await asyncio.wait([self._asking])
         try:
             return self._asking.result()
-        except (theirs.RedisError, OSError, asyncio.CancelledError):
+        except (theirs.RedisError, OSError, RuntimeError, asyncio.CancelledError):
             return None
 
     def _connector(self, host: Host) -> ServerConnector:

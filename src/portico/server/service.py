@@ -7,11 +7,10 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from orjson import dumps
-
 from portico.contract import ABSENT, Contract, Operation
 from portico.contract.media import is_json
 from portico.contract.strict import StrictValidator
+from portico.json_text import encode
 from portico.problems import CONTRACT_VIOLATION, DEADLINE_EXCEEDED, Problem
 from portico.server.bind import Bound
 from portico.server.call import Call, Reply
@@ -121,7 +120,7 @@ class Service:
         seen = body if looked_into or body is None else ABSENT
         wrong = operation.check_response(reply.status, reply.media_type, seen, reply.headers)
         if self.strict is not None and not wrong and not isinstance(body, AsyncIterator):
-            content = body if isinstance(body, bytes) else b"" if body is None else dumps(body)
+            content = body if isinstance(body, bytes) else b"" if body is None else encode(body)
             wrong = self.strict.check_response(
                 operation.method, operation.template, reply.status, reply.media_type, content
             )

@@ -117,33 +117,49 @@ def test_what_cannot_be_done_is_said_in_words(
     assert [line.partition(":")[0] for line in done.err.splitlines()] == ["error", "cause", "hint"]
 
 
-@pytest.mark.parametrize("command", ["lint", "routes", "graph", "token", "serve"])
+COMMANDS = ["lint", "routes", "graph", "token", "serve"]
+WRONG = {
+    "": "it is a folder",
+    "listen: [": "did not find expected",
+    "listen: {prot: 1}": "listen.prot is not known",
+    "contracts: nowhere": "there is no folder",
+}
+
+
 @pytest.mark.parametrize(
-    ("text", "cause"),
+    ("command", "text"),
+    # A token needs no contracts.
     [
-        (None, "there is no such file"),
-        ("", "it is a folder"),
-        ("listen: [", "did not find expected"),
-        ("listen: {prot: 1}", "listen.prot is not known"),
-        ("contracts: nowhere", "there is no folder"),
+        (command, text)
+        for command in COMMANDS
+        for text in WRONG
+        if (command, text[:9]) != ("token", "contracts")
     ],
 )
 def test_a_wrong_configuration_is_said_in_words(
-    portico: Run, tmp_path: Path, command: str, text: str | None, cause: str
+    portico: Run, tmp_path: Path, command: str, text: str
 ) -> None:
     path = tmp_path / "chosen.yaml"
-    if text == "":
-        path.mkdir()
-    elif text is not None:
+    if text:
         path.write_text(text)
-    if command == "token" and text and text.startswith("contracts"):
-        pytest.skip("a token needs no contracts")
+    else:
+        path.mkdir()
 
     done = portico(command, "--config", path)
 
     assert done.code == 3, done
-    assert cause in done.err
+    assert WRONG[text] in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_configuration_that_is_not_there_is_said_in_words(
+    portico: Run, tmp_path: Path, command: str
+) -> None:
+    done = portico(command, "--config", tmp_path / "missing.yaml")
+
+    assert done.code == 3
+    assert "cause: there is no such file\n" in done.err
 
 
 def test_a_data_folder_that_is_a_file_is_said_in_words(portico: Run, config: Path) -> None:

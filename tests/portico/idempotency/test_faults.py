@@ -450,6 +450,17 @@ def test_f17_no_clock_of_this_host_is_asked_for_the_time_of_day() -> None:
         assert not {"time", "datetime"} & imports, path.name
 
 
+async def test_f17_epochs_grow_when_the_clock_of_the_store_goes_back(setting: Setting) -> None:
+    await dies(setting, policy=REEXECUTE)
+    line = (await setting.raw()).split(b" ")
+    line[2], line[3] = b"8000000000000000", b"0"
+    await setting.set_raw(b" ".join(line))
+
+    claim = await setting.claimed(policy=REEXECUTE)
+
+    assert claim.epoch == 8_000_000_000_000_001
+
+
 async def test_f18_epochs_grow_even_when_all_data_is_lost(own: Setting, server: Server) -> None:
     old = await dies(own)
     server.ask("FLUSHALL")

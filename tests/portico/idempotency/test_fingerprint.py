@@ -50,6 +50,15 @@ def test_idm_11_joined_parts_are_equal_only_when_the_parts_are(
     assert (join(one) == join(other)) == (one == other)
 
 
+def test_idm_11_the_algorithm_does_not_change_unnoticed() -> None:
+    # A change of these must come with a new version, or retries under way become mismatches.
+    assert of() == b"1:9T8KxKW6tnfUH1EgLuz0sZQNOdbG2QLdTHlfpudzQk8"
+    assert (
+        of(BodyMode.CANONICAL_JSON, query=b"b=1&a=%20", body=b'{"b": 1.0}')
+        == b"1j:H0LO3kKrMRhfcLgogEoj4CRFRmYITWcY2dqbaFf+/NI"
+    )
+
+
 def test_idm_12_a_different_query_is_a_different_request() -> None:
     assert of(query=b"dry=1") != of(query=b"dry=0")
     assert of(query=b"a=1&a=1") != of(query=b"a=1")

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _READ_BYTES = 65536
+# uvloop raises RuntimeError where a closed connection is written to.
+_CLOSED = (OSError, RuntimeError)
 
 
 class ByteProxy:
@@ -58,14 +60,14 @@ class ByteProxy:
                 writer.write(data)
 
     async def _commands(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_CLOSED):
             while data := await reader.read(_READ_BYTES):
                 self.writes += 1
                 writer.write(data)
         writer.close()
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_CLOSED):
             while data := await reader.read(_READ_BYTES):
                 await self.replies.wait()
                 if self.cut_after is not None and len(data) >= self.cut_after:

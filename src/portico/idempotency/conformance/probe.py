@@ -66,7 +66,7 @@ class Reply:
 
     @property
     def replayed(self) -> bool:
-        return self.headers.get("idempotent-replayed", "").lower() == "true"
+        return str(self.headers.get("idempotent-replayed", "")).lower() == "true"
 
     @property
     def location(self) -> str:
@@ -123,13 +123,13 @@ class Probe:
         filled = (body or self.target.body).replace(UNIQUE, uuid.uuid4().hex[:12])
         return Request(filled, keys)
 
-    def another_body(self, request: Request) -> str | None:
+    def another_body(self) -> str | None:
         """Return a body that asks for something else, None where there is no telling."""
         if self.target.other_body:
             return self.target.other_body.replace(UNIQUE, uuid.uuid4().hex[:12])
         if UNIQUE in self.target.body:
             return self.new_request().body
-        return None if request.body else "{}"
+        return None
 
     async def send(self, request: Request) -> Reply:
         """Return the response; raises CannotProbeError when there is none."""

@@ -74,7 +74,10 @@ def line(check: Check, outcome: Outcome) -> str:
 
 
 async def conform(
-    target: Target, told: Callable[[Check, Outcome], None] = lambda _check, _outcome: None
+    target: Target,
+    told: Callable[[Check, Outcome], None] = lambda _check, _outcome: None,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> Report:
     """Run every check against an API; `told` gets each result as it is found.
 
@@ -83,7 +86,11 @@ async def conform(
     limits = httpx.Limits(max_connections=target.parallel * 2 + 4, max_keepalive_connections=4)
     found = []
     async with httpx.AsyncClient(
-        timeout=target.timeout_seconds, limits=limits, follow_redirects=False, trust_env=False
+        timeout=target.timeout_seconds,
+        limits=limits,
+        transport=transport,
+        follow_redirects=False,
+        trust_env=False,
     ) as http:
         probe = Probe(target, http)
         await first(probe)
