@@ -46,7 +46,7 @@ def test_a_parent_is_read() -> None:
         f"01-{ID}-{SPAN}-01more",
         f"{PARENT}\n",
         f"{PARENT}, {PARENT}",
-        f"00-{ID}-{SPAN}-٠١",  # noqa: RUF001  # digits, but not those of ASCII
+        f"00-{ID}-{SPAN}-٠١",  # digits, but not those of ASCII
     ],
 )
 def test_what_is_no_parent_starts_anew(parent: str) -> None:

@@ -159,7 +159,7 @@ class _Runner:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve())
-        except BaseException as error:  # noqa: BLE001  # it is raised where the test waits
+        except BaseException as error:  # it is raised where the test waits
             self._failure = error
             self._ready.set()
         finally:

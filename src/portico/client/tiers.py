@@ -113,15 +113,19 @@ class TierClient:
         try:
             reply = await target.transport.send(target.operation, inner, document)
         except Problem as problem:
-            if problem.kind.slug in _CALLER_FAULTS:
-                raise self._misused(target, str(problem)) from problem
-            given_on = passed_on(problem, api)
+            given_on = self._given_on(target, problem)
             if given_on is problem:
                 raise
             raise given_on from problem
         if reply.headers:
             reply.headers = _declared(target.operation, reply)
         return reply
+
+    def _given_on(self, target: Target, problem: Problem) -> Problem:
+        """Return the problem that the calling handler sees, the same wherever the callee runs."""
+        if problem.kind.slug in _CALLER_FAULTS:
+            return self._misused(target, str(problem))
+        return passed_on(problem, target.api)
 
     def _document(
         self, target: Target, arguments: Mapping[str, object], body: object

@@ -73,7 +73,9 @@ class Call(Generic[R]):
 
         `arguments` are the callee's parameters by their names in the contract. `step` tells
         apart several writes of one operation within this call; without it they are counted.
-        Raises Problem for every answer of 400 and above.
+        Raises Problem for every answer of 400 and above. The reply has the headers that the
+        callee's contract declares, with lower-case names, and its body is JSON data or bytes.
+        What is given and what is returned belongs to the receiver from then on.
         """
         return await self.tiers.invoke(
             self, api, operation_id, arguments or {}, body=body, step=step
