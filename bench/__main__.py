@@ -20,6 +20,7 @@ TARGETS = {
     "tier.hop": 30.0,
     "gateway.p99_ms": 5.0,
     "load.1000_operations": 3.0,
+    "load.1000_operations_mib": 120.0,
     "start.seconds": 2.0,
     "start.mib": 150.0,
 }

@@ -9,17 +9,22 @@ from __future__ import annotations
 import hmac
 import re
 from binascii import b2a_base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 from urllib.parse import unquote_to_bytes
+
+import orjson
 
 from portico.idempotency.canonical_json import NotCanonicalError, canonicalize
 from portico.idempotency.multipart_parts import UnreadablePartsError, read_parts
 from portico.problems import MALFORMED_REQUEST, Problem
 
+_NOT_OF_THE_CALL = frozenset({"idempotency-key", "prefer", "repeatability-first-sent"})
+_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 
 
@@ -85,6 +90,22 @@ def fingerprint(facts: RequestFacts, mode: BodyMode = BodyMode.RAW) -> bytes:
     digest.update(content)
     text = b2a_base64(digest.digest(), newline=False).rstrip(b"=")
     return b"%b:%b" % (mode, text)
+
+
+def document_fingerprint(operation: str, document: Mapping[str, Any]) -> bytes:
+    """Return the fingerprint of a call between tiers: of what it means, as no bytes need exist.
+
+    `document` is a checked request, `{"path": …, "query": …, "header": …, "body": …}`. The call is
+    the same whether it came over HTTP or within the process.
+    """
+    headers = {
+        name: value
+        for name, value in document.get("header", {}).items()
+        if name.lower() not in _NOT_OF_THE_CALL
+    }
+    content = orjson.dumps({**document, "header": headers, "cookie": {}}, option=_SORTED)
+    digest = sha256(join([operation.encode(), content])).digest()
+    return b"1d:" + b2a_base64(digest, newline=False).rstrip(b"=")
 
 
 def same(stored: bytes, given: bytes) -> bool:

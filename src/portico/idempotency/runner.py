@@ -40,12 +40,14 @@ async def run(
     render: Render,
     reconcile: Reconcile | None = None,
     standing: Claim | Standing | None = None,
+    detached: bool = True,
 ) -> Answer:
     """Return the answer of an operation that runs at most once for its key.
 
-    `execute` runs in a task of its own, which goes on when this caller is cancelled. `standing` is
-    what an admission script has found already. Raises Problem where the attempt is refused, and
-    where the operation failed without a result to keep.
+    `execute` runs in a task of its own, which goes on when this caller is cancelled; without
+    `detached` it does not, which suits a server that cancels a request only when it stops.
+    `standing` is what an admission script has found already. Raises Problem where the attempt is
+    refused, and where the operation failed without a result to keep.
     """
     while True:
         found = standing or await _claim(store, attempt, policy)
@@ -55,8 +57,9 @@ async def run(
         if isinstance(found, Standing):
             return _settled(found, attempt, store.options.type_base)
         if not found.reconciling:
-            work = Work(found, execute, render, store.options.type_base)
-            return await _detach(store, work.run())
+            type_base = store.options.type_base
+            work = Work(found, execute, render, type_base, detached=detached).run()
+            return await (_detach(store, work) if detached else work)
         answer = await _detach(store, _reconcile(store, found, reconcile))
         if answer is not None:
             return answer

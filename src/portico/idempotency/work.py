@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
 
 from portico.idempotency.claim import Claim, Completion
 from portico.idempotency.judgement import judge_exception, judge_problem, judge_status
@@ -31,10 +32,13 @@ Render = Callable[[Problem], Answer]
 class Work:
     """One run of one operation."""
 
-    __slots__ = ("_claim", "_execute", "_render", "_type_base")
+    __slots__ = ("_claim", "_detached", "_execute", "_render", "_type_base")
 
-    def __init__(self, claim: Claim, execute: Execute, render: Render, type_base: str) -> None:
+    def __init__(
+        self, claim: Claim, execute: Execute, render: Render, type_base: str, *, detached: bool
+    ) -> None:
         self._claim = claim
+        self._detached = detached
         self._execute = execute
         self._render = render
         self._type_base = type_base
@@ -48,7 +52,11 @@ class Work:
         except Problem as problem:
             return await self._after_problem(problem)
         except asyncio.CancelledError:
-            raise await self._after_stop() from None
+            stopped = await self._after_stop()
+            # Whoever cancelled a task that is not ours is waiting for that to happen.
+            if not (self._detached or claim.lost):
+                raise
+            raise stopped from None
         except Exception as error:
             kept = await self._after_exception(error)
             if kept is None:
@@ -97,6 +105,8 @@ class Work:
     async def _after_stop(self) -> Problem:
         """Return what the caller is told when the claim was lost or the process is stopping."""
         if self._claim.lost:
+            if not self._detached:
+                cast("asyncio.Task[None]", asyncio.current_task()).uncancel()
             return self._taken_over()
         if self._claim.begun:
             await self._claim.in_doubt()

@@ -129,7 +129,7 @@ class LocalLimits:
 
     def forget(self) -> None:
         """Let the next outage start from what Redis tells by then."""
-        self._memory.states.clear()
+        self._memory.forget()
 
     def __repr__(self) -> str:
         return f"<LocalLimits {len(self._memory.states)} buckets, {len(self._owed)} owed>"

@@ -14,6 +14,11 @@ from portico.limits.recent import Recent
 Known = tuple[Bucket, int, int]
 # Remaining, and microseconds until there is more and until all is back.
 Told = tuple[int, int, int]
+# When requests came, on our steady clock, and what they cost.
+Log = list[tuple[int, int]]
+# A log has about so many entries; it is kept for fewer buckets than a number is.
+_MAX_ENTRIES = 32
+_LOGS_PER_STATE = 0.25
 
 
 class Memory:
@@ -23,7 +28,7 @@ class Memory:
     a steady one, and that of the calendar.
     """
 
-    __slots__ = ("clock_us", "known", "running", "states", "wall_us", "workers")
+    __slots__ = ("clock_us", "known", "logs", "running", "states", "wall_us", "workers")
 
     def __init__(
         self,
@@ -40,6 +45,12 @@ class Memory:
         self.wall_us = wall_us
         self.known: Recent[bytes, Known] = Recent(capacity)
         self.states: Recent[bytes, int] = Recent(capacity)
+        self.logs: Recent[bytes, Log] = Recent(int(capacity * _LOGS_PER_STATE) + 1)
+
+    def forget(self) -> None:
+        """Forget the state of our own buckets."""
+        self.states.clear()
+        self.logs.clear()
 
     def known_of(self, key: bytes, now: int) -> Known | None:
         """Return what Redis told, if it is not outlived."""
@@ -68,25 +79,20 @@ def share_of(bucket: Bucket, memory: Memory) -> Share:
         return _MonthShare(bucket, memory)
     if bucket.kind is Kind.CONCURRENCY:
         return _PlacesShare(bucket, memory)
-    return _RateShare(bucket, memory)
+    if bucket.rate is None:
+        return _WindowShare(bucket, memory)
+    return _RateShare(bucket, bucket.rate, memory)
 
 
 class _RateShare:
-    """GCRA of an N-th of the rate and the burst. Levels are ticks; a state is the TAT in ticks.
+    """GCRA of an N-th of the rate and the burst. Levels are ticks; a state is the TAT in ticks."""
 
-    The share of a window is half burst and half refill, which together never exceed its part.
-    """
-
-    def __init__(self, bucket: Bucket, memory: Memory) -> None:
-        self._bucket = bucket
+    def __init__(self, bucket: Bucket, rate: Rate, memory: Memory) -> None:
+        self._whole = rate
         self._memory = memory
-        window_us = bucket.window_seconds * MICROSECONDS
-        rate = bucket.rate or Rate.of(bucket.amount, window_us, bucket.amount)
-        parts = memory.workers * (1 if bucket.kind is Kind.GCRA else 2)
-        self._interval = rate.interval * parts
+        self._interval = rate.interval * memory.workers
         self._ticks = rate.ticks
-        self._burst = max(1, rate.burst // parts)
-        self._full = self._burst * self._interval
+        self._full = max(1, bucket.capacity // memory.workers) * self._interval
 
     def level(self, key: bytes, now: int) -> int:
         state = self._memory.states.get(key)
@@ -99,10 +105,7 @@ class _RateShare:
         known = self._memory.known_of(key, now)
         if known is None:
             return 0
-        bucket, all_at_us, remaining = known
-        if bucket.rate is None:
-            return self._full * (bucket.capacity - remaining) // bucket.capacity
-        return self._full * (all_at_us - now) * bucket.rate.ticks // bucket.rate.full
+        return self._full * (known[1] - now) * self._whole.ticks // self._whole.full
 
     def wait_us(self, key: bytes, level: int, cost: int, now: int) -> int:
         del key, now
@@ -122,6 +125,63 @@ class _RateShare:
             return remaining, 0, 0
         more = level - self._full + (remaining + 1) * self._interval
         return remaining, -(-more // self._ticks), -(-level // self._ticks)
+
+
+class _WindowShare:
+    """A log of an N-th of the amount. Levels are what is used of it."""
+
+    def __init__(self, bucket: Bucket, memory: Memory) -> None:
+        self._bucket = bucket
+        self._memory = memory
+        self._amount = max(1, bucket.amount // memory.workers)
+        self._window_us = bucket.window_seconds * MICROSECONDS
+        self._slot_us = 1 if self._amount <= _MAX_ENTRIES else self._window_us // _MAX_ENTRIES
+
+    def level(self, key: bytes, now: int) -> int:
+        return sum(cost for _, cost in self._log(key, now))
+
+    def _log(self, key: bytes, now: int) -> Log:
+        log = self._memory.logs.get(key)
+        if log is None:
+            log = self._memory.logs[key] = self._log_known(key, now)
+        while log and log[0][0] + self._window_us <= now:
+            del log[0]
+        return log
+
+    def _log_known(self, key: bytes, now: int) -> Log:
+        """Return the part of what Redis had counted, as if all had come with the last request."""
+        known = self._memory.known_of(key, now)
+        if known is None:
+            return []
+        used = self._bucket.amount - known[2]
+        return [(known[1] - self._window_us, used * self._amount // self._bucket.amount)]
+
+    def wait_us(self, key: bytes, level: int, cost: int, now: int) -> int:
+        # What costs more than the share is possible all the same, if nothing else was.
+        excess = level + cost - max(self._amount, cost)
+        for at, gone in self._log(key, now):
+            if excess <= 0:
+                return 0
+            excess -= gone
+            if excess <= 0:
+                return at + self._window_us - now
+        return 0
+
+    def consume(self, key: bytes, level: int, cost: int, now: int) -> int:
+        log = self._log(key, now)
+        if log and log[-1][0] // self._slot_us == now // self._slot_us:
+            # It moves to the latest request: it expires late, never early.
+            log[-1] = (now, log[-1][1] + cost)
+        elif cost:
+            log.append((now, cost))
+        return level + cost
+
+    def tell(self, key: bytes, level: int, now: int) -> Told:
+        remaining = max(0, self._amount - level)
+        log = self._log(key, now)
+        if not log:
+            return remaining, 0, 0
+        return remaining, log[0][0] + self._window_us - now, log[-1][0] + self._window_us - now
 
 
 class _MonthShare:

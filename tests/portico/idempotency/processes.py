@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, Signals
 from typing import Any
@@ -51,6 +52,10 @@ class Process:
             message = json.loads(line)
             told = self._told[message["id"]] if "id" in message else self._ready
             told.messages.put(message)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def alive(self) -> bool:
@@ -111,9 +116,12 @@ class Crowd:
 
     def effects(self, key: str) -> int:
         """Return how often the operation of a key has had its effect."""
-        if not self._effects.exists():
-            return 0
-        return sum(line.split()[0] == key for line in self._effects.read_text().splitlines())
+        return self.all_effects()[key]
+
+    def all_effects(self) -> Counter[str]:
+        """Return how often the operation of each key has had its effect."""
+        text = self._effects.read_text() if self._effects.exists() else ""
+        return Counter(line.split()[0] for line in text.splitlines())
 
     def close(self) -> None:
         for process in self._processes:

@@ -114,6 +114,7 @@ class Setting:
         *,
         store: IdempotencyStore | None = None,
         reconcile: Reconcile | None = None,
+        detached: bool = True,
     ) -> Answer:
         return await run(
             store or self.store,
@@ -122,6 +123,7 @@ class Setting:
             operation,
             render=render,
             reconcile=reconcile,
+            detached=detached,
         )
 
     async def refused(self, operation: Operation, *given: Any, **named: Any) -> Problem:

@@ -342,6 +342,39 @@ async def test_f12_a_running_operation_that_lost_its_claim_is_stopped(setting: S
     assert setting.store.counters.lost == 1
 
 
+async def test_f12_losing_the_claim_is_a_refusal_in_the_task_of_the_request_too(
+    setting: Setting,
+) -> None:
+    policy = Policy(lease_seconds=0.1, retention_seconds=60)
+    operation = Operation(gate=asyncio.Event())
+
+    async def request() -> str:
+        async with asyncio.timeout(5):
+            problem = await setting.refused(operation, policy=policy, detached=False)
+            await asyncio.sleep(0)  # the task is not cancelled any more
+            return problem.kind.slug
+
+    task = asyncio.create_task(request())
+    await operation.started.wait()
+    await setting.client.execute("DEL", setting.name())
+
+    assert await task == "idempotency-in-doubt"
+
+
+async def test_f11_a_request_that_is_cancelled_with_its_operation_is_in_doubt(
+    setting: Setting,
+) -> None:
+    operation = Operation(gate=asyncio.Event())
+    request = asyncio.create_task(setting.run(operation, detached=False))
+    await operation.started.wait()
+
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+    assert await setting.state() == "D"
+
+
 async def test_f12_an_owner_cut_off_for_a_lease_stops_where_another_may_run(
     own: Setting, server: Server
 ) -> None:

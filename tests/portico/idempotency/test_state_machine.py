@@ -380,7 +380,7 @@ def test_the_scripts_do_what_the_state_machine_says(shared_server: Server) -> No
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=60,
+            max_examples=40,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -12,7 +12,7 @@ from portico.limits.bucket import Outage, Unit
 from portico.limits.headers import LimitHeaders
 from portico.limits.limit import ConcurrencyPolicy, QuotaPolicy, Strategy
 from portico.limits.refusal import refusal
-from portico.limits.scripts import CHECK
+from portico.limits.scripts import CHARGE, CHECK
 from portico.redis.errors import Reason, RedisUnavailable
 from tests.portico.limits.setting import WRITE, Setting, rate
 from tests.portico.redis.servers import opened, until
@@ -154,10 +154,9 @@ async def test_rl_12_an_outage_is_no_second_burst(server: Server, own: Setting) 
 async def test_rl_12_a_window_stays_one_while_its_workers_count_alone(
     server: Server, own: Setting
 ) -> None:
-    """Half burst and half refill: no span of the window has more than the amount."""
     worker = own.another(workers=2)
     server.kill()
-    assert await worker.count(rate("40/hour", strategy=Strategy.WINDOW), tries=50) == 10
+    assert await worker.count(rate("40/hour", strategy=Strategy.WINDOW), tries=50) == 20
     await worker.engine.close()
 
 
@@ -210,6 +209,42 @@ async def test_rl_12_recovery_grants_no_fresh_burst(server: Server, own: Setting
         assert not verdict.is_local
         assert verdict.violated() == ["default", "month"]
         await worker.engine.close()
+
+
+async def test_rl_12_until_what_is_owed_is_charged_nobody_asks_redis(setting: Setting) -> None:
+    """It is there, but does not know yet what was granted without it."""
+    failure = RedisUnavailable(Reason.TIMEOUT, "no reply", sent=True)
+    assert setting.engine.failed(setting.demand(FEW), failure).is_local
+    assert (await setting.check(FEW)).is_local
+    await until(lambda: not setting.engine.away)
+    verdict = await setting.check(FEW)
+    assert (verdict.is_local, verdict.numbers[3]) == (False, 0)
+
+
+async def test_rl_12_a_charge_whose_answer_was_lost_is_made_once(setting: Setting) -> None:
+    assert setting.client is not None
+    demand = setting.demand(MONTH)
+    (key,), (bucket,) = demand.keys, demand.buckets
+    for identity in (b"one", b"one", b"two"):
+        arguments = [b"%b 5" % bucket.words, 0, identity]
+        await setting.client.run(CHARGE, [key, key + b":" + identity], arguments)
+    assert (await setting.engine.peek(demand)).numbers[3] == 90
+
+
+async def test_rl_12_each_outage_starts_from_what_redis_told_before_it(
+    server: Server, own: Setting
+) -> None:
+    policy = rate("40/hour", name="hard", strategy=Strategy.WINDOW)
+    worker = own.another(workers=1)
+    server.kill()
+    assert await worker.count(policy, tries=20) == 20
+    server.start()
+    await until(lambda: not worker.engine.away)
+    await worker.engine.settled()
+    assert await worker.count(policy, tries=15) == 15
+    server.kill()
+    assert await worker.count(policy, tries=30) == 5
+    await worker.engine.close()
 
 
 async def test_rl_12_a_caller_that_was_quiet_is_not_punished_for_an_outage(

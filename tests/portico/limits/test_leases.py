@@ -55,6 +55,25 @@ async def test_rl_13_a_place_is_given_back_once_however_often_it_is_released(
     assert shared_server.ask("EXISTS", demand.keys[0]) == 0
 
 
+async def test_rl_13_a_demand_that_is_sent_twice_takes_one_place(setting: Setting) -> None:
+    demand = setting.demand(ConcurrencyPolicy(name="at-once", at_once=1))
+    verdicts = [await setting.engine.check(demand) for _ in range(2)]
+    assert [verdict.allowed for verdict in verdicts] == [True, True]
+    verdicts[0].release()
+
+
+async def test_rl_13_leases_that_have_ended_do_not_pile_up(
+    shared_server: Server, setting: Setting
+) -> None:
+    demand = setting.demand(AT_ONCE)
+    for number in range(50):
+        shared_server.ask("ZADD", demand.keys[0], number, f"dead-{number}")
+    verdict = await setting.engine.check(demand)
+    assert verdict.allowed
+    assert shared_server.ask("ZCARD", demand.keys[0]) == 1
+    verdict.release()
+
+
 async def test_rl_13_a_request_that_is_given_up_while_it_is_checked_leaves_no_place_taken(
     server: Server, own: Setting
 ) -> None:
@@ -65,6 +84,7 @@ async def test_rl_13_a_request_that_is_given_up_while_it_is_checked_leaves_no_pl
     task.cancel()
     await asyncio.wait([task])
     await own.engine.settled()
+    await own.engine.peek(own.demand(AT_ONCE))
     assert server.ask("ZCARD", demand.keys[0]) == 0
 
 

@@ -188,6 +188,26 @@ def test_rl_11_a_window_does_not_allow_twice_its_amount_at_an_edge(
     assert asked.take(edge - MICROSECONDS + 60 * MICROSECONDS)
 
 
+def test_rl_11_a_request_leaves_its_window_exactly_when_the_window_is_over(
+    connection: redis.Redis,
+) -> None:
+    asked = Asked(connection, window("x", 2, 60, **PLAIN))
+    assert asked.ask(NOW)[3] == 1
+    assert asked.ask(NOW + 60 * MICROSECONDS - 1, consume=False)[3] == 1
+    assert asked.ask(NOW + 60 * MICROSECONDS, consume=False)[3] == 2
+
+
+def test_rl_11_a_window_of_any_amount_keeps_about_a_thousand_entries(
+    connection: redis.Redis,
+) -> None:
+    asked = Asked(connection, window("x", 1_000_000, 60, **PLAIN))
+    for turn in range(3000):
+        asked.take(NOW + turn * 30_000)
+    entries = connection.llen(asked.keys[0])
+    assert isinstance(entries, int)
+    assert 1000 < entries <= 2 * 1001 + 1
+
+
 def test_rl_11_the_reset_of_a_window_is_when_its_oldest_request_expires(
     connection: redis.Redis,
 ) -> None:
