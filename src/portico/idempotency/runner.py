@@ -127,24 +127,25 @@ async def _reconcile(
 
     Return None when it had no effect: the key is free. Raises Problem when nobody can tell.
     """
-    in_doubt = Standing(Verdict.IN_DOUBT, claim.record_name)
+    unknown = refusal(Standing(Verdict.IN_DOUBT, claim.record_name), store.options.type_base)
     if reconcile is None:
         await claim.in_doubt()
-        raise refusal(in_doubt, store.options.type_base)
+        raise unknown
     stop_when_lost(claim)
     try:
         answer = await reconcile(claim)
+        if answer is not None:
+            return await _keep_found(claim, answer)
+        await claim.release()
     except (Exception, asyncio.CancelledError) as error:
         # Not knowing is an outcome here, whatever the reason: the caller may ask again.
         logger.warning("an operation in doubt was not reconciled: %r", error)
-        await claim.in_doubt()
-        raise refusal(in_doubt, store.options.type_base) from error
+        if not claim.ended:
+            await claim.in_doubt()
+        raise unknown from error
     finally:
         claim.on_lost = None
-    if answer is None:
-        await claim.release()
-        return None
-    return await _keep_found(claim, answer)
+    return None
 
 
 async def _keep_found(claim: Claim, answer: Answer) -> Answer:

@@ -204,7 +204,9 @@ class IdempotencyStore:
     def unavailable(self, failure: RedisFailure) -> Problem:
         """Return the problem of a request that the store could not decide about."""
         self.counters.unavailable += 1
-        logger.warning("idempotency store: %s", failure)
+        # The client tells of an outage once; a refusal is a mistake that nobody else tells of.
+        level = logging.DEBUG if isinstance(failure, RedisUnavailable) else logging.ERROR
+        logger.log(level, "idempotency store: %s", failure)
         problem = described(STORE_UNAVAILABLE, "", self.options.type_base)
         problem.headers += (retry_after(1.0),)
         return problem

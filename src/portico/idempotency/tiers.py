@@ -23,44 +23,77 @@ from portico.server.call import Call, Reply
 Invoke = Callable[[Claim], Awaitable[Reply]]
 
 
-async def invoke_once(
-    store: IdempotencyStore,
-    policy: Policy,
-    operation: str,
-    call: Call[Any],
-    document: Mapping[str, Any],
-    invoke: Invoke,
-    *,
-    wait_seconds: float = 0.0,
-    reconcile: Reconcile | None = None,
-    standing: Claim | Standing | None = None,
-) -> Reply:
-    """Return the reply of an operation of a tier that runs at most once for its caller's key.
+class KeyedOperation:
+    """An operation of a tier that runs at most once for its caller's key; made at start-up.
 
-    `call.idempotency_key` is the key that was sent. A reply of 400 and above is one that the
-    operation came to, stored like any other. Raises Problem for all other failures.
+    `name` is `process/orders.v1/createOrder`. A call that meets a running one waits for it up to
+    `wait_seconds`, as a caller that was restarted does.
     """
-    attempt = Attempt(
-        scope=Scope(client_id=call.caller.client_id, subject=call.caller.subject),
-        key=call.idempotency_key,
-        fingerprint=document_fingerprint(operation, document),
-        operation=operation,
-        request_id=call.request_id,
-        wait_seconds=min(wait_seconds, max(0.0, call.deadline.remaining())),
-    )
 
-    async def execute(claim: Claim) -> Answer:
-        return to_answer(await invoke(claim))
+    __slots__ = ("name", "policy", "reconcile", "store", "wait_seconds")
 
-    def render(problem: Problem) -> Answer:
-        body = problem.body(type_base=store.options.type_base, request_id=call.request_id)
-        headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers]
-        return Answer(problem.status, [(b"content-type", MEDIA_TYPE.encode()), *headers], body)
+    def __init__(
+        self,
+        store: IdempotencyStore,
+        policy: Policy,
+        name: str,
+        *,
+        wait_seconds: float = 0.0,
+        reconcile: Reconcile | None = None,
+    ) -> None:
+        self.store = store
+        self.policy = policy
+        self.name = name
+        self.wait_seconds = wait_seconds
+        self.reconcile = reconcile
 
-    answer = await run(
-        store, attempt, policy, execute, render=render, reconcile=reconcile, standing=standing
-    )
-    return to_reply(answer)
+    async def invoke(
+        self,
+        call: Call[Any],
+        document: Mapping[str, Any],
+        invoke: Invoke,
+        *,
+        standing: Claim | Standing | None = None,
+    ) -> Reply:
+        """Return the reply to a call; `call.idempotency_key` is the key that was sent.
+
+        A reply of 400 and above is what the operation came to, stored like any other. Raises
+        Problem for all other failures.
+        """
+        type_base = self.store.options.type_base
+
+        async def execute(claim: Claim) -> Answer:
+            return to_answer(await invoke(claim))
+
+        def render(problem: Problem) -> Answer:
+            body = problem.body(type_base=type_base, request_id=call.request_id)
+            headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers]
+            headers.append((b"content-type", MEDIA_TYPE.encode()))
+            return Answer(problem.status, headers, body)
+
+        answer = await run(
+            self.store,
+            self._attempt(call, document),
+            self.policy,
+            execute,
+            render=render,
+            reconcile=self.reconcile,
+            standing=standing,
+        )
+        return to_reply(answer)
+
+    def _attempt(self, call: Call[Any], document: Mapping[str, Any]) -> Attempt:
+        return Attempt(
+            scope=Scope(client_id=call.caller.client_id, subject=call.caller.subject),
+            key=call.idempotency_key,
+            fingerprint=document_fingerprint(self.name, document),
+            operation=self.name,
+            request_id=call.request_id,
+            wait_seconds=min(self.wait_seconds, max(0.0, call.deadline.remaining())),
+        )
+
+    def __repr__(self) -> str:
+        return f"<KeyedOperation {self.name}>"
 
 
 def to_answer(reply: Reply) -> Answer:

@@ -45,6 +45,15 @@ class Work:
 
     async def run(self) -> Answer:
         """Return the answer, stored; raises Problem where there is none to store."""
+        try:
+            return await self._run()
+        except BaseException:
+            # Whatever went wrong on the way to the store: nobody may hold the key for ever.
+            if not self._claim.ended:
+                await self._claim.in_doubt()
+            raise
+
+    async def _run(self) -> Answer:
         claim = self._claim
         stop_when_lost(claim)
         try:

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from portico.redis.options import RedisOptions
 from tests.portico.idempotency.setting import Setting
 from tests.portico.redis.servers import Server, opened, programs
+
+# Comes back fast, and takes a busy machine for nothing worse than that.
+PATIENT = RedisOptions(
+    connect_seconds=5,
+    timeout_seconds=5,
+    stall_seconds=5,
+    heartbeat_seconds=0.1,
+    first_retry_seconds=0.02,
+    max_retry_seconds=0.1,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -52,7 +63,7 @@ def server(program: Path, folder: Path) -> Iterator[Server]:
 @pytest.fixture
 async def setting(shared_server: Server) -> AsyncIterator[Setting]:
     """Return a store with names of its own on the shared server."""
-    async with opened(shared_server.url) as client:
+    async with opened(shared_server.url, PATIENT) as client:
         setting = Setting(client)
         yield setting
         await setting.close()
@@ -61,7 +72,7 @@ async def setting(shared_server: Server) -> AsyncIterator[Setting]:
 @pytest.fixture
 async def own(server: Server) -> AsyncIterator[Setting]:
     """Return a store on a server of the test's own."""
-    async with opened(server.url) as client:
+    async with opened(server.url, PATIENT) as client:
         setting = Setting(client)
         yield setting
         await setting.close()

@@ -9,6 +9,7 @@ import ast
 import asyncio
 import inspect
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from portico.idempotency.store import IdempotencyStore, StoreOptions
 from portico.problems import INTERNAL_ERROR, Problem
 from portico.redis.options import Acknowledgement
 from tests.portico.idempotency.setting import (
-    QUICK,
+    STEADY,
     Operation,
     Setting,
     attempt,
@@ -44,9 +45,7 @@ if TYPE_CHECKING:
     from portico.redis.script import Script
 
 pytestmark = pytest.mark.anyio
-REEXECUTE = Policy(
-    lease_seconds=0.1, retention_seconds=60, reexecutable=True, in_doubt=InDoubt.REEXECUTE
-)
+REEXECUTE = Policy(reexecutable=True, in_doubt=InDoubt.REEXECUTE)
 
 
 async def test_f01_without_the_store_nothing_runs(own: Setting, server: Server) -> None:
@@ -79,15 +78,15 @@ async def test_f01_an_operation_may_run_without_the_store_if_it_says_so(
 async def test_f02_a_claim_that_arrives_late_does_not_hold_the_key(
     own: Setting, server: Server
 ) -> None:
+    store = own.another(options=StoreOptions(claim_seconds=0.2))
     operation = Operation()
-    assert not (await own.run(Operation(), attempt("other"))).replayed
-    server.ask("CLIENT", "PAUSE", 700, "ALL")
+    server.ask("CLIENT", "PAUSE", 600, "ALL")
 
-    problem = await own.refused(operation)
+    problem = await own.refused(operation, store=store)
 
     assert problem.kind is STORE_UNAVAILABLE
     assert operation.runs == 0
-    await until(lambda: own.store.counters.saved_late == 1)
+    await until(lambda: store.counters.saved_late == 1)
     assert await own.state() == "F"
     assert not (await own.run(operation)).replayed
 
@@ -95,7 +94,7 @@ async def test_f02_a_claim_that_arrives_late_does_not_hold_the_key(
 async def test_f02_a_claim_that_was_given_up_before_it_arrived_claims_nothing(
     setting: Setting,
 ) -> None:
-    prepared = setting.store.prepare(attempt(), QUICK)
+    prepared = setting.store.prepare(attempt(), STEADY)
     setting.store.abandon(prepared)
     await until(lambda: setting.store.counters.saved_late == 1)
 
@@ -165,11 +164,11 @@ async def test_f04_a_claim_whose_reply_is_lost_is_still_ours(server: Server, fol
 
 
 async def test_f04_a_claim_repeated_by_its_own_token_is_claimed(setting: Setting) -> None:
-    prepared = setting.store.prepare(attempt(), QUICK)
+    prepared = setting.store.prepare(attempt(), STEADY)
 
     first = await claim_as(setting, prepared)
     second = await claim_as(setting, prepared)
-    stranger = await setting.store.claim(attempt(), QUICK)
+    stranger = await setting.store.claim(attempt(), STEADY)
 
     assert not isinstance(first, Standing)
     assert not isinstance(second, Standing)
@@ -298,25 +297,25 @@ async def test_f11_what_had_not_begun_to_act_is_free(setting: Setting) -> None:
 
 
 async def test_a_long_operation_keeps_its_claim(setting: Setting) -> None:
-    policy = Policy(lease_seconds=0.1, retention_seconds=60)
+    policy = Policy(lease_seconds=0.6, retention_seconds=60)
     operation = Operation(gate=asyncio.Event())
     request = asyncio.create_task(setting.run(operation, policy=policy))
     await operation.started.wait()
 
     for _ in range(4):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
         assert (await setting.refused(Operation(), policy=policy)).kind is IN_FLIGHT
     assert operation.gate is not None
     operation.gate.set()
 
     assert (await request).status == 201
-    assert setting.store.counters.renewals >= 6
+    assert setting.store.counters.renewals >= 3
     assert setting.store.counters.lost == 0
 
 
 async def test_f12_an_owner_that_outlived_its_lease_stores_nothing(setting: Setting) -> None:
     old = await dies(setting, policy=REEXECUTE)
-    await expiry(REEXECUTE)
+    await expiry()
     await setting.run(Operation(Answer(201, body=b"new")), policy=REEXECUTE)
 
     assert await old.complete(201, body=b"old") is Completion.LOST
@@ -379,9 +378,10 @@ async def test_f12_an_owner_cut_off_for_a_lease_stops_where_another_may_run(
     own: Setting, server: Server
 ) -> None:
     operations = [Operation(gate=asyncio.Event()), Operation(gate=asyncio.Event())]
-    keeps = Policy(lease_seconds=0.1, retention_seconds=60)
+    keeps = Policy(lease_seconds=0.3, retention_seconds=60)
+    stops = replace(REEXECUTE, lease_seconds=0.3)
     requests = [
-        asyncio.create_task(own.run(operations[0], attempt("a"), REEXECUTE)),
+        asyncio.create_task(own.run(operations[0], attempt("a"), stops)),
         asyncio.create_task(own.run(operations[1], attempt("b"), keeps)),
     ]
     await asyncio.gather(*(operation.started.wait() for operation in operations))
@@ -401,7 +401,7 @@ async def test_f13_an_old_owner_changes_nothing_after_a_takeover(
     setting: Setting, action: str
 ) -> None:
     old = await dies(setting, policy=REEXECUTE)
-    await expiry(REEXECUTE)
+    await expiry()
     await setting.claimed(policy=REEXECUTE)
     before = await setting.raw()
 
@@ -424,7 +424,7 @@ async def test_f14_an_owner_that_completes_before_the_takeover_is_replayed(
     setting: Setting,
 ) -> None:
     old = await dies(setting, policy=REEXECUTE)
-    await expiry(REEXECUTE)
+    await expiry()
 
     await old.complete(201, body=b"in time")
 
@@ -433,7 +433,7 @@ async def test_f14_an_owner_that_completes_before_the_takeover_is_replayed(
     assert operation.runs == 0
 
 
-@pytest.mark.parametrize("policy", [QUICK, REEXECUTE])
+@pytest.mark.parametrize("policy", [STEADY, REEXECUTE])
 async def test_f15_a_completed_record_needs_no_lease_and_an_open_one_is_no_orphan(
     setting: Setting, policy: Policy
 ) -> None:
@@ -454,7 +454,7 @@ async def test_f15_a_completed_record_needs_no_lease_and_an_open_one_is_no_orpha
 
 async def test_f16_of_three_takers_one_takes_over(setting: Setting) -> None:
     old = await dies(setting, policy=REEXECUTE)
-    await expiry(REEXECUTE)
+    await expiry()
     stores = [setting.another() for _ in range(3)]
 
     found = await asyncio.gather(*(store.claim(attempt(), REEXECUTE) for store in stores))
@@ -805,3 +805,40 @@ async def test_a_release_after_acting_is_a_mistake(setting: Setting) -> None:
 
     with pytest.raises(ValueError, match="begun to act"):
         await claim.release()
+
+
+async def test_an_answer_that_cannot_be_written_does_not_hold_the_key(setting: Setting) -> None:
+    wrong: Any = [(b"location", "text, not bytes")]
+
+    with pytest.raises(TypeError):
+        await setting.run(Operation(Answer(201, wrong)))
+
+    assert (await setting.refused(Operation())).kind is IN_DOUBT
+
+
+async def test_a_reconciled_answer_that_cannot_be_written_does_not_hold_the_key(
+    setting: Setting,
+) -> None:
+    policy = Policy(in_doubt=InDoubt.RECONCILE)
+    await dies(setting, policy=policy)
+    await expiry()
+
+    async def probe(claim: Claim) -> Answer:
+        del claim
+        return Answer(200, body=stream(b"a"))
+
+    for _ in range(2):
+        problem = await setting.refused(Operation(), policy=policy, reconcile=probe)
+        assert problem.kind is IN_DOUBT
+
+
+async def test_a_refusal_of_the_store_is_told_in_the_log(
+    setting: Setting, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = setting.another(options=StoreOptions(max_keys=5))
+    await setting.client.execute("SET", store.locate(attempt()).quota, "not a hash")
+
+    problem = await setting.refused(Operation(), store=store)
+
+    assert problem.kind is STORE_UNAVAILABLE
+    assert "WRONGTYPE" in caplog.text

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RECORDED = {"sending": "recorded"}
 REEXECUTE = {"in_doubt": "reexecute", "reexecutable": True}
-LEASE_SECONDS = 0.3
+LEASE_SECONDS = 0.5
 DOUBT = ["idempotency-in-doubt"]
 IN_FLIGHT = "idempotency-in-flight"
 
@@ -103,7 +103,7 @@ def test_f12_a_process_that_stood_still_for_two_leases_stores_nothing(
     crowd: Crowd, key: str
 ) -> None:
     first, second = crowd.workers(2)
-    told = first.pause(key, "acted", pause_seconds=1.0, policy=REEXECUTE)
+    told = first.pause(key, "acted", pause_seconds=30, policy=REEXECUTE)
 
     first.signal(signal.SIGSTOP)
     time.sleep(2 * LEASE_SECONDS)
@@ -119,7 +119,7 @@ def test_f12_a_process_that_stood_still_runs_nobody_twice_without_leave(
     crowd: Crowd, key: str
 ) -> None:
     first, second = crowd.workers(2)
-    told = first.pause(key, "acted", pause_seconds=1.0)
+    told = first.pause(key, "acted", pause_seconds=30)
 
     first.signal(signal.SIGSTOP)
     time.sleep(2 * LEASE_SECONDS)
@@ -134,7 +134,7 @@ def test_f12_a_process_that_stood_still_before_it_acted_does_not_act(
     crowd: Crowd, key: str
 ) -> None:
     first, second = crowd.workers(2)
-    told = first.pause(key, "claimed", pause_seconds=0.5, policy=RECORDED)
+    told = first.pause(key, "claimed", pause_seconds=30, policy=RECORDED)
 
     first.signal(signal.SIGSTOP)
     time.sleep(2 * LEASE_SECONDS)

@@ -29,8 +29,8 @@ from portico.problems import (
     Problem,
 )
 from tests.portico.idempotency.setting import (
-    QUICK,
     SHOP,
+    STEADY,
     Operation,
     Setting,
     attempt,
@@ -584,11 +584,9 @@ async def test_idm_35_an_old_key_that_is_still_known_is_replayed(setting: Settin
 
 
 async def test_idm_36_every_attempt_sends_the_same_key_on(setting: Setting) -> None:
-    policy = Policy(
-        lease_seconds=0.1, retention_seconds=60, reexecutable=True, in_doubt=InDoubt.REEXECUTE
-    )
+    policy = Policy(reexecutable=True, in_doubt=InDoubt.REEXECUTE)
     first = await dies(setting, policy=policy)
-    await expiry(policy)
+    await expiry()
     operation = Operation()
 
     await setting.run(operation, policy=policy)
@@ -629,12 +627,12 @@ async def test_doubt_fails_until_somebody_settles_it(setting: Setting) -> None:
     assert operation.runs == 0
 
 
-RECONCILE = Policy(lease_seconds=0.1, retention_seconds=60, in_doubt=InDoubt.RECONCILE)
+RECONCILE = Policy(lease_seconds=0.6, retention_seconds=60, in_doubt=InDoubt.RECONCILE)
 
 
 async def test_doubt_is_reconciled_with_what_happened(setting: Setting) -> None:
     dead = await dies(setting, policy=RECONCILE)
-    await expiry(RECONCILE)
+    await expiry()
     seen: list[Claim] = []
 
     async def probe(claim: Claim) -> Answer:
@@ -654,7 +652,7 @@ async def test_doubt_is_reconciled_with_what_happened(setting: Setting) -> None:
 
 async def test_doubt_is_reconciled_with_nothing_and_the_operation_runs(setting: Setting) -> None:
     await dies(setting, policy=RECONCILE)
-    await expiry(RECONCILE)
+    await expiry()
 
     async def probe(claim: Claim) -> None:
         assert claim.reconciling
@@ -668,7 +666,7 @@ async def test_doubt_is_reconciled_with_nothing_and_the_operation_runs(setting: 
 
 async def test_doubt_stays_when_the_probe_cannot_tell(setting: Setting) -> None:
     await dies(setting, policy=RECONCILE)
-    await expiry(RECONCILE)
+    await expiry()
 
     async def probe(claim: Claim) -> None:
         del claim
@@ -682,7 +680,7 @@ async def test_doubt_stays_when_the_probe_cannot_tell(setting: Setting) -> None:
 
 async def test_one_caller_reconciles_and_the_others_are_told_to_wait(setting: Setting) -> None:
     await dies(setting, policy=RECONCILE)
-    await expiry(RECONCILE)
+    await expiry()
     gate, probes = asyncio.Event(), 0
 
     async def probe(claim: Claim) -> Answer:
@@ -695,7 +693,7 @@ async def test_one_caller_reconciles_and_the_others_are_told_to_wait(setting: Se
     first = asyncio.create_task(setting.run(Operation(), policy=RECONCILE, reconcile=probe))
     await until(lambda: probes == 1)
     problem = await setting.refused(Operation(), policy=RECONCILE, reconcile=probe)
-    await asyncio.sleep(RECONCILE.lease_seconds * 1.5)
+    await asyncio.sleep(RECONCILE.lease_seconds * 1.3)
     later = await setting.refused(Operation(), policy=RECONCILE, reconcile=probe)
     gate.set()
 
@@ -705,13 +703,11 @@ async def test_one_caller_reconciles_and_the_others_are_told_to_wait(setting: Se
 
 
 async def test_a_resumed_operation_goes_on_after_its_last_point(setting: Setting) -> None:
-    policy = Policy(
-        lease_seconds=0.1, retention_seconds=60, reexecutable=True, in_doubt=InDoubt.REEXECUTE
-    )
+    policy = Policy(reexecutable=True, in_doubt=InDoubt.REEXECUTE)
     dead = await dies(setting, policy=policy)
     assert await dead.phase("charged", {"charge": "ch_1"})
     assert await dead.phase("shipped", [1, 2])
-    await expiry(policy)
+    await expiry()
     operation = Operation()
 
     await setting.run(operation, policy=policy)
@@ -780,8 +776,8 @@ async def test_an_admission_script_may_have_claimed_already(setting: Setting) ->
     claim = await setting.claimed()
     operation = Operation()
 
-    answer = await run(setting.store, attempt(), QUICK, operation, render=render, standing=claim)
+    answer = await run(setting.store, attempt(), STEADY, operation, render=render, standing=claim)
 
     assert (answer.status, operation.claim) == (201, claim)
-    standing = await setting.store.claim(attempt(), QUICK)
+    standing = await setting.store.claim(attempt(), STEADY)
     assert standing.verdict is Verdict.REPLAY  # type: ignore[union-attr]  # a Standing has one

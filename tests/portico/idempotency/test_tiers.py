@@ -11,7 +11,7 @@ from portico.deadline import Deadline
 from portico.idempotency.fingerprint import document_fingerprint
 from portico.idempotency.policy import Policy
 from portico.idempotency.problems import KEY_MISMATCH
-from portico.idempotency.tiers import invoke_once, to_answer, to_reply
+from portico.idempotency.tiers import KeyedOperation, to_answer, to_reply
 from portico.problems import CONFLICT, Problem
 from portico.server.call import Call, Caller, Reply
 from portico.trace import Trace
@@ -67,7 +67,8 @@ class Handler:
 async def invoke(setting: Setting, handler: Handler, *given: Any) -> Reply:
     wanted = given[0] if given else call()
     asked = given[1] if len(given) > 1 else document()
-    return await invoke_once(setting.store, Policy(), OPERATION, wanted, asked, handler)
+    operation = KeyedOperation(setting.store, Policy(), OPERATION)
+    return await operation.invoke(wanted, asked, handler)
 
 
 async def test_a_repeated_call_gets_the_first_reply(setting: Setting) -> None:

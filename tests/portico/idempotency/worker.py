@@ -23,6 +23,7 @@ from portico.idempotency.scope import Locator, Scope
 from portico.idempotency.store import IdempotencyStore
 from portico.problems import Problem
 from portico.redis.client import RedisClient
+from portico.redis.options import RedisOptions
 
 GRACE_SECONDS = 0.2
 
@@ -38,7 +39,7 @@ class Worker:
         self.effects = os.open(effects, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     async def work(self, command: dict[str, Any]) -> None:
-        policy = Policy(**{"lease_seconds": 0.3, "retention_seconds": 60, **command["policy"]})
+        policy = Policy(**{"lease_seconds": 0.5, "retention_seconds": 60, **command["policy"]})
         count = command.get("count", 1)
         found = await asyncio.gather(*(self.one(command, policy) for _ in range(count)))
         tell(id=command["id"], results=found)
@@ -87,7 +88,8 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    async with await RedisClient.open(url) as client:
+    options = RedisOptions(timeout_seconds=5, stall_seconds=5)  # the machine may be busy
+    async with await RedisClient.open(url, options=options) as client:
         store = IdempotencyStore(client, Locator(bytes.fromhex(secret)))
         worker = Worker(store, Path(effects))
         stopping = asyncio.Event()

@@ -231,6 +231,25 @@ async def test_rl_12_a_charge_whose_answer_was_lost_is_made_once(setting: Settin
     assert (await setting.engine.peek(demand)).numbers[3] == 90
 
 
+async def test_rl_12_charges_that_come_to_nothing_are_made_again(
+    server: Server, own: Setting
+) -> None:
+    """The server answers, stops to write in the midst of the recovery, and goes on."""
+    await own.check(MONTH, client_id="somebody-else")
+    failure = RedisUnavailable(Reason.TIMEOUT, "no reply", sent=True)
+    demands = [own.demand(MONTH, client_id=f"client-{number}") for number in range(100)]
+    server.ask("CLIENT", "PAUSE", 500, "WRITE")
+    for demand in demands:
+        assert own.engine.failed(demand, failure).is_local
+    await until(lambda: own.client is not None and not own.client.available)
+    await until(lambda: not own.engine.away and own.client is not None and own.client.available)
+    await own.engine.settled()
+    await until(lambda: not own.engine.away)
+    await own.engine.settled()
+    left = [(await own.engine.peek(demand)).numbers[3] for demand in demands]
+    assert left == [99] * 100
+
+
 async def test_rl_12_each_outage_starts_from_what_redis_told_before_it(
     server: Server, own: Setting
 ) -> None:

@@ -59,6 +59,8 @@ async def test_rl_13_a_demand_that_is_sent_twice_takes_one_place(setting: Settin
     demand = setting.demand(ConcurrencyPolicy(name="at-once", at_once=1))
     verdicts = [await setting.engine.check(demand) for _ in range(2)]
     assert [verdict.allowed for verdict in verdicts] == [True, True]
+    # A number would be read as one.
+    assert demand.leases[0].id.startswith(b"L")
     verdicts[0].release()
 
 
@@ -77,6 +79,8 @@ async def test_rl_13_leases_that_have_ended_do_not_pile_up(
 async def test_rl_13_a_request_that_is_given_up_while_it_is_checked_leaves_no_place_taken(
     server: Server, own: Setting
 ) -> None:
+    (await own.check(AT_ONCE, client_id="somebody-else")).release()
+    await own.engine.settled()
     demand = own.demand(AT_ONCE)
     server.ask("CLIENT", "PAUSE", 150, "WRITE")
     task = asyncio.create_task(own.engine.check(demand))

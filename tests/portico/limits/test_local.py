@@ -76,7 +76,11 @@ def test_a_process_alone_decides_and_tells_exactly_what_a_token_bucket_in_fracti
 @given(
     amount=some.integers(1, 200),
     workers=some.integers(1, 8),
-    pauses=some.lists(some.integers(0, 3 * MICROSECONDS), min_size=1, max_size=200),
+    pauses=some.lists(
+        some.one_of(some.integers(0, 99_999), some.integers(0, 3 * MICROSECONDS)),
+        min_size=1,
+        max_size=200,
+    ),
 )
 def test_rl_12_a_workers_part_of_a_window_is_never_exceeded_within_any_span(
     amount: int, workers: int, pauses: list[int]
@@ -89,6 +93,19 @@ def test_rl_12_a_workers_part_of_a_window_is_never_exceeded_within_any_span(
             admitted.append((alone.now, 1))
     # Never less than one request, or callers would be shut out by the number of workers.
     assert most_within(admitted, 10 * MICROSECONDS) <= max(1, amount // workers)
+
+
+def test_a_log_of_slots_expires_late_and_never_early() -> None:
+    """A hundred in ten seconds are kept in slots of a third of a second."""
+    alone, bucket = Alone(), window("x", 100, 10, **PLAIN)
+    alone.now = 10 * MICROSECONDS
+    assert alone.ask(bucket, cost=50)[0] == 0
+    alone.now += 300_000
+    assert alone.ask(bucket, cost=50)[0] == 0
+    alone.now = 20 * MICROSECONDS
+    assert alone.ask(bucket)[0] == 1
+    alone.now += 300_000
+    assert alone.ask(bucket, cost=100)[0] == 0
 
 
 @given(amount=some.integers(1, 32), seconds=some.integers(1, 600), steps=steps)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import uuid
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,14 +90,13 @@ def test_a_client_that_hammers_still_gets_its_share(told: Told) -> None:
     seen = told["gcra"]
     first = next(index for index, (_, allowed) in enumerate(seen) if not allowed)
     hammered = seen[first:]
-    longest_rest = max(
-        later - at for (at, _), (later, _) in zip(hammered, hammered[1:], strict=False)
-    )
+    longest_rest = max(later - at for (at, _), (later, _) in pairwise(hammered))
     refilled = (hammered[-1][0] - hammered[0][0]) * 700 // (3 * MICROSECONDS)
     at_rest = longest_rest * 700 // (3 * MICROSECONDS)
     admitted = sum(allowed for _, allowed in hammered)
     assert len(hammered) - admitted > 100
-    assert 0 <= refilled - admitted <= 1 + at_rest
+    # The parts of a request that are there at either end make the difference.
+    assert -1 <= refilled - admitted <= 1 + at_rest
 
 
 def test_clocks_of_hosts_have_no_effect(told: Told) -> None:
