@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from portico.idempotency.attempt import Attempt
+from portico.idempotency.policy import Policy
+from portico.idempotency.scope import Locator, Scope
 from portico.idempotency.scripts import CLAIM_FUNCTIONS
+from portico.idempotency.store import IdempotencyStore
 from portico.limits.limit import ConcurrencyPolicy
 from portico.limits.scripts import LIMIT_FUNCTIONS
 from portico.redis.script import Script
-from tests.portico.idempotency.setting import QUICK, attempt
-from tests.portico.idempotency.setting import Setting as Store
 from tests.portico.limits.setting import rate
 
 if TYPE_CHECKING:
@@ -45,19 +47,23 @@ return {limits_tell(limits), idempotency_commit(KEYS[1], KEYS[2], claim)}
 """,
 )
 FEW = rate("2/hour")
+PARTNER = Scope(client_id="partner")
+OPERATION = "process/orders.v1/createOrder"
 
 
 class Admission:
     """Runs the script as a gateway does, and reads both answers."""
 
-    def __init__(self, setting: Setting, store: Store) -> None:
+    def __init__(self, setting: Setting, store: IdempotencyStore) -> None:
         self.setting = setting
         self.store = store
 
     async def run(
         self, demand: Demand, key: str, *, prepared: Any = None
     ) -> tuple[Verdict, bytes, Any]:
-        prepared = prepared or self.store.store.prepare(attempt(key), QUICK)
+        if prepared is None:
+            wanted = Attempt(scope=PARTNER, key=key, fingerprint=b"1:same", operation=OPERATION)
+            prepared = self.store.prepare(wanted, Policy())
         assert self.setting.client is not None
         keys = [*prepared.keys, *demand.keys]
         arguments = [demand.argument, *prepared.arguments]
@@ -70,9 +76,9 @@ class Admission:
 @pytest.fixture
 async def admission(setting: Setting) -> AsyncIterator[Admission]:
     assert setting.client is not None
-    store = Store(setting.client)
-    yield Admission(setting, store)
-    await store.close()
+    locator = Locator(b"a secret of the test", prefix=setting.prefix)
+    async with IdempotencyStore(setting.client, locator) as store:
+        yield Admission(setting, store)
 
 
 async def test_a_refused_request_neither_consumes_nor_claims(admission: Admission) -> None:
