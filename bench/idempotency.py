@@ -21,9 +21,9 @@ import uvloop
 
 from portico.idempotency.attempt import Attempt, Standing
 from portico.idempotency.claim import Claim
-from portico.idempotency.fingerprint import RequestFacts, fingerprint
+from portico.idempotency.fingerprint import Fingerprinter
 from portico.idempotency.policy import Policy
-from portico.idempotency.record import StoredResponse, write_response
+from portico.idempotency.record import write_response
 from portico.idempotency.replay import Answer
 from portico.idempotency.runner import run
 from portico.idempotency.scope import Locator, Scope
@@ -45,6 +45,9 @@ HEADERS = [
     (b"x-request-id", b"0b6f1c3a5d7e4f2a"),
 ]
 OPERATION = "process/orders.v1/createOrder"
+FINGERPRINTER = Fingerprinter(
+    method="POST", operation=OPERATION, template="/process/orders/v1/orders"
+)
 SCOPE = Scope(client_id="shop", subject="shop")
 POLICY = Policy()
 EMPTY = Script("empty", "return 1")
@@ -83,18 +86,12 @@ class _Bench:
         self.claims: list[Claim] = []
 
     def attempt(self, number: int) -> Attempt:
-        facts = RequestFacts(
-            method="POST",
-            operation=OPERATION,
-            template="/process/orders/v1/orders",
-            raw_path=b"/process/orders/v1/orders",
-            content_type="application/json",
-            body=REQUEST,
-        )
+        path = b"/process/orders/v1/orders"
+        taken = FINGERPRINTER.take(path, content_type="application/json", body=REQUEST)
         return Attempt(
             scope=SCOPE,
             key=f"8e03978e-40d5-43e8-bc93-{number:012d}",
-            fingerprint=fingerprint(facts),
+            fingerprint=taken,
             operation=OPERATION,
             request_id="0b6f1c3a5d7e4f2a",
         )
@@ -224,11 +221,11 @@ def _encoding() -> dict[str, Row]:
     text = "".join(line.format(number * 7919 % 99991, number % 9) for number in range(400)).encode()
     results: dict[str, Row] = {}
     for kib in (1, 4, 16):
-        response = StoredResponse(status=201, headers=tuple(HEADERS), body=text[: kib * 1024])
+        body = text[: kib * 1024]
         for name, threshold in (("plain", 1 << 30), ("zlib", 1)):
             begin = process_time_ns()
             for _ in range(1000):
-                written = write_response(response, compress_from=threshold)
+                written = write_response(201, HEADERS, body, compress_from=threshold)
             spent = (process_time_ns() - begin) / 1000 / 1000
             results[f"idempotency.write.{kib}KiB.{name}"] = {"cpu_us": round(spent, 1)}
             results[f"idempotency.written.{kib}KiB.{name}"] = {

@@ -12,7 +12,7 @@ from gateway.exchange import Exchange, Response
 from portico.contract import Contract, ContractError, Finding, Operation
 from portico.idempotency.attempt import Attempt
 from portico.idempotency.claim import Claim
-from portico.idempotency.fingerprint import BodyMode, RequestFacts, fingerprint
+from portico.idempotency.fingerprint import BodyMode, Fingerprinter
 from portico.idempotency.key import (
     applies,
     missing_key,
@@ -46,13 +46,20 @@ class Rule:
     because what is below it is idempotent by the keys derived from this one.
     """
 
-    __slots__ = ("body", "policy")
+    __slots__ = ("fingerprinter", "name", "policy")
 
-    def __init__(self, contract: Contract, operation: Operation, retention_seconds: float) -> None:
+    def __init__(self, endpoint: Endpoint, retention_seconds: float) -> None:
+        contract, operation = endpoint.backend.contract, endpoint.operation
         described = _described(contract, operation)
         again = described.get("inDoubt") == "reexecute"
         release = described.get("onError") == "release"
-        self.body = _BODIES[described.get("body", "raw")]
+        self.name = f"{endpoint.api}/{operation.operation_id}"
+        self.fingerprinter = Fingerprinter(
+            method=operation.method,
+            operation=self.name,
+            template=endpoint.template,
+            mode=_BODIES[described.get("body", "raw")],
+        )
         self.policy = Policy(
             retention_seconds=retention_seconds,
             reexecutable=again or release,
@@ -89,7 +96,7 @@ class IdempotentWrites:
         self._store = store
         self._type_base = store.options.type_base
         self._rules = {
-            endpoint: Rule(endpoint.backend.contract, endpoint.operation, retention_seconds)
+            endpoint: Rule(endpoint, retention_seconds)
             for endpoint in endpoints
             if endpoint.operation.idempotency and applies(endpoint.operation.method)
         }
@@ -127,40 +134,12 @@ class IdempotentWrites:
 
         found = await run(
             self._store,
-            self._attempt(key, exchange, endpoint, rule, body or b""),
+            _attempt(key, exchange, rule, body or b""),
             rule.policy,
             claimed,
             render=lambda problem: self._render(problem, exchange),
         )
         return Response(found.status, found.body, "", found.headers, aclose=found.aclose)
-
-    def _attempt(
-        self, key: str, exchange: Exchange, endpoint: Endpoint, rule: Rule, body: bytes
-    ) -> Attempt:
-        headers = exchange.headers
-        operation = endpoint.operation
-        name = f"{endpoint.api}/{operation.operation_id}"
-        caller = exchange.caller or ANONYMOUS
-        facts = RequestFacts(
-            method=operation.method,
-            operation=name,
-            template=endpoint.template,
-            raw_path=exchange.raw_path,
-            query=exchange.query,
-            content_type=headers.get(b"content-type", b"").decode("latin-1"),
-            if_match=headers.get(b"if-match", b""),
-            body=body,
-        )
-        return Attempt(
-            scope=Scope(client_id=caller.client_id, subject=caller.subject),
-            key=key,
-            fingerprint=fingerprint(facts, rule.body),
-            operation=name,
-            request_id=exchange.request_id,
-            accept=headers.get(b"accept", b"").decode("latin-1"),
-            wait_seconds=read_wait_seconds(headers.get(b"prefer")),
-            first_sent_ms=read_first_sent_ms(key, headers.get(b"repeatability-first-sent")),
-        )
 
     def _render(self, problem: Problem, exchange: Exchange) -> Answer:
         headers = [
@@ -177,3 +156,25 @@ def _answer(response: Response) -> Answer:
     if response.media_type:
         headers = [*headers, (b"content-type", response.media_type.encode("latin-1"))]
     return Answer(response.status, list(headers), response.body, response.aclose)
+
+
+def _attempt(key: str, exchange: Exchange, rule: Rule, body: bytes) -> Attempt:
+    headers = exchange.headers
+    caller = exchange.caller or ANONYMOUS
+    fingerprint = rule.fingerprinter.take(
+        exchange.raw_path,
+        query=exchange.query,
+        content_type=headers.get(b"content-type", b"").decode("latin-1"),
+        if_match=headers.get(b"if-match", b""),
+        body=body,
+    )
+    return Attempt(
+        scope=Scope(client_id=caller.client_id, subject=caller.subject),
+        key=key,
+        fingerprint=fingerprint,
+        operation=rule.name,
+        request_id=exchange.request_id,
+        accept=headers.get(b"accept", b"").decode("latin-1"),
+        wait_seconds=read_wait_seconds(headers.get(b"prefer")),
+        first_sent_ms=read_first_sent_ms(key, headers.get(b"repeatability-first-sent")),
+    )

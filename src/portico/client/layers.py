@@ -86,6 +86,7 @@ def _circles(contracts: Mapping[str, Contract]) -> Iterator[Finding]:
     done: set[str] = set()
     for name in contracts:
         path = _circle(contracts, name, [], done)
+        done.update(path)  # one circle is one finding, wherever it is entered
         if path:
             first = contracts[path[0]]
             yield Finding(

@@ -16,6 +16,8 @@ from portico.contract.source import Pointer, SourceFile
 from portico.contract.walk import Schema, kind_at, map_schemas, rebuild
 
 MAX_OBJECTS = 1_000_000  # of one document after its references have been followed
+MAX_PUT_IN_PLACE = 10_000  # path items that references stand for; these can double and double
+MAX_NESTED = 16  # path items inside the callbacks of path items
 # Where a referenced object of another file is put, by its kind.
 _SECTIONS = {
     "schema": "schemas",
@@ -90,6 +92,7 @@ class _Bundler:
         self._inlining: list[Target] = []
         self._findings: list[Finding] = []
         self._count = 0
+        self._put_in_place = 0
 
     def run(self, data: dict[str, Any]) -> Bundle:
         document: dict[str, Any] = self._copy(data, Place(self._main), "document")
@@ -152,6 +155,9 @@ class _Bundler:
         if place.source is self._main:
             self._lifted[place.pointer] = found
         origin, pointer = found
+        self._put_in_place += 1
+        if self._put_in_place > MAX_PUT_IN_PLACE or len(self._inlining) >= MAX_NESTED:
+            raise ContractError([*self._findings, _too_large(place)])
         self._inlining.append(found)
         copied = self._copy(origin.get(pointer), Place(origin, pointer), "pathItem")
         self._inlining.pop()
@@ -273,7 +279,7 @@ def _too_large(place: Place) -> Finding:
     return Finding(
         position=place.source.position(place.pointer),
         rule="unreadable-document",
-        message=f"the document expands to more than {MAX_OBJECTS} objects",
+        message="the document expands too far where its references are followed",
         hint="refer to shared parts as components, which are not repeated",
     )
 

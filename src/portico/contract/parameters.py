@@ -26,7 +26,8 @@ _DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cooki
 class Parameter:
     """One parameter of an operation; `schema` is as the document has it.
 
-    `content_type` is that of a parameter described by `content`, which has no style.
+    `content_type` is that of a parameter described by `content`, which has no style. `default`
+    stands for what is absent; of a parameter that must be there, a default has no effect.
     """
 
     name: str
@@ -39,6 +40,11 @@ class Parameter:
     deprecated: bool = False
     allow_empty: bool = False
     content_type: str = ""
+    default: Any = ABSENT
+
+    @property
+    def has_default(self) -> bool:
+        return self.default is not ABSENT
 
     @property
     def is_content(self) -> bool:
@@ -58,17 +64,20 @@ def read_parameter(document: Mapping[str, Any], node: Any) -> Parameter:
     content_type, described = next(iter((found.get("content") or {"": {}}).items()))
     media = resolve(document, described)
     style = found.get("style", _DEFAULT_STYLES.get(where, "form"))
+    schema = media.get("schema", {}) if content_type else found.get("schema", {})
+    required = bool(found.get("required", where == "path"))
     return Parameter(
         name=found["name"],
         where=where,
-        required=bool(found.get("required", where == "path")),
-        schema=media.get("schema", {}) if content_type else found.get("schema", {}),
+        required=required,
+        schema=schema,
         style=style,
         explode=bool(found.get("explode", style in {"form", "cookie", "deepObject"})),
         description=str(found.get("description", "")),
         deprecated=bool(found.get("deprecated", False)),
         allow_empty=bool(found.get("allowEmptyValue", False)),
         content_type=content_type,
+        default=ABSENT if required else keyword(document, schema, "default", ABSENT),
     )
 
 
@@ -110,12 +119,9 @@ def compile_reader(document: Mapping[str, Any], parameter: Parameter) -> Reader:
     shape: styles.Shape = (
         "array" if "array" in kinds else "object" if "object" in kinds else "scalar"
     )
-    default = ABSENT  # of what must be there, a default has no effect
-    if not parameter.required:
-        default = keyword(document, parameter.schema, "default", ABSENT)
     cast = None if parameter.is_content else compile_cast(document, parameter.schema)
     parse = _PARSERS[parameter.where](document, parameter, shape)
-    return Reader(parameter.name, parameter.place, parse, cast, default)
+    return Reader(parameter.name, parameter.place, parse, cast, parameter.default)
 
 
 def takes_the_rest(document: Mapping[str, Any], parameter: Parameter) -> int:

@@ -47,6 +47,7 @@ class Files:
         self.main = SourceFile(path)
         self._root = root.resolve()
         self._opened: dict[Path, SourceFile | None] = {path.resolve(): self.main}
+        self._located_files: dict[tuple[SourceFile, str], SourceFile] = {}
         self._identifiers = {self.main: Identifiers(self.main.text, self.main.data)}
 
     def mention(self, word: str) -> bool:
@@ -88,6 +89,12 @@ class Files:
         return source, pointer
 
     def _open(self, location: str, place: Place) -> SourceFile:
+        named = (place.source, location)
+        if named not in self._located_files:
+            self._located_files[named] = self._find_file(location, place)
+        return self._located_files[named]
+
+    def _find_file(self, location: str, place: Place) -> SourceFile:
         if _leaves_machine(location):
             raise BrokenReferenceError(
                 "remote-ref",

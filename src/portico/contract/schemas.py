@@ -102,6 +102,8 @@ class SchemaSet:
     def __init__(self, document: Mapping[str, Any], direction: Direction) -> None:
         self._document = document
         self._hidden = Hidden(document, direction)
+        # What requests must not carry is dropped; what responses carry has been sent.
+        self._forbids = direction == "response"
         self._uri = f"urn:portico:{direction}"
         self._dialect = find_dialect(document.get("jsonSchemaDialect", DEFAULT_DIALECT)) or _2020
         self._names = _definitions(document)
@@ -128,6 +130,9 @@ class SchemaSet:
 
         seen = rebuild(schema, "schema", inner)
         seen.pop("$schema", None)
+        for name, value in (schema.get("properties") or {}).items():
+            if self._forbids and self._hidden.is_hidden(value):
+                seen["properties"][name] = False
         if hidden and isinstance(seen.get("required"), list):
             seen["required"] = [name for name in seen["required"] if name not in hidden]
         self._refer(seen, hidden)

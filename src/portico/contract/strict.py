@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from openapi_core import Config, OpenAPI
 from openapi_core.datatypes import RequestParameters
 from openapi_core.exceptions import OpenAPIError
 from openapi_core.validation.request.exceptions import RequestBodyValidationError
+from openapi_core.validation.response.exceptions import HeaderValidationError
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
-from portico.contract.media import essence
+from portico.contract.media import essence, parameters
 from portico.problems import INVALID_CONTENT, INVALID_PARAMETER, Problem
 
 _HOST = "http://localhost"
 _MAX_DETAIL = 240
+# What it raises on strange input beside errors of its own, from the parsers it is made of.
+_FAILURES = (
+    OpenAPIError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    AssertionError,
+    SyntaxError,
+    RecursionError,
+    re.error,
+)
+# Delimiters of a path and of a URL, which stay encoded in its values.
+_KEPT = re.compile(r"(%(?:2[Ff]|3[Ff]|23|25))")
 
 
 class _Request:
@@ -30,10 +47,10 @@ class _Request:
             (name.decode("latin-1"), text.decode("latin-1")) for name, text in headers.items()
         ]
         self.host_url = _HOST
-        self.path = path
+        self.path = _decoded(path)
         self.method = method.lower()
         self.body = body or None
-        self.content_type = essence(headers.get(b"content-type", b"").decode("latin-1"))
+        self.content_type = _media_type(headers.get(b"content-type", b"").decode("latin-1"))
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
         cookies = headers.get(b"cookie", b"").decode("latin-1").split(";")
         self.parameters = RequestParameters(
@@ -46,11 +63,13 @@ class _Request:
 
 
 class _Response:
-    def __init__(self, status: int, media_type: str, body: bytes) -> None:
+    def __init__(
+        self, status: int, media_type: str, body: bytes, headers: Sequence[tuple[str, str]]
+    ) -> None:
         self.status_code = status
-        self.content_type = essence(media_type)
+        self.content_type = _media_type(media_type)
         self.data = body
-        self.headers: Mapping[str, Any] = {}
+        self.headers = Headers(list(headers))
 
 
 class StrictValidator:
@@ -63,7 +82,7 @@ class StrictValidator:
     def __init__(self, document: Mapping[str, Any]) -> None:
         bare = {name: value for name, value in document.items() if name != "security"}
         bare["servers"] = [{"url": _HOST}]
-        bare["paths"] = {path: _bare_item(item) for path, item in document["paths"].items()}
+        bare["paths"] = {path: _bare_item(item) for path, item in document.get("paths", {}).items()}
         self._openapi = OpenAPI.from_dict(bare, config=Config(spec_validator_cls=None))
 
     def check_request(
@@ -83,26 +102,56 @@ class StrictValidator:
     ) -> Exception | None:
         """Return what openapi-core says against a request, or None."""
         request = _Request(method, path, query, headers, body)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # one for each deprecated member
+        with _quiet():
             try:
                 self._openapi.validate_request(request)
-            except (OpenAPIError, ValueError) as error:  # it raises some unwrapped
+            except _FAILURES as error:
                 return error
         return None
 
     def check_response(
-        self, method: str, path: str, status: int, media_type: str, body: bytes
+        self,
+        method: str,
+        path: str,
+        status: int,
+        media_type: str,
+        body: bytes,
+        headers: Sequence[tuple[str, str]] | None = None,
     ) -> list[dict[str, object]]:
-        """Return what is wrong with a response; an empty list means nothing."""
+        """Return what is wrong with a response; an empty list means nothing.
+
+        Without `headers`, nothing is said about them.
+        """
         request = _Request(method, path, b"", {}, b"")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+        response = _Response(status, media_type, body, headers or ())
+        with _quiet():
             try:
-                self._openapi.validate_response(request, _Response(status, media_type, body))
-            except (OpenAPIError, ValueError) as error:
-                return [{"detail": _reason(error)}]
-        return []
+                found = list(self._openapi.iter_response_errors(request, response))
+            except _FAILURES as error:
+                found = [error]
+        about_headers = HeaderValidationError if headers is None else ()
+        return [
+            {"detail": _reason(error)} for error in found if not isinstance(error, about_headers)
+        ]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # one for each deprecated member
+        yield
+
+
+def _decoded(path: str) -> str:
+    """Return a path with its values decoded, which openapi-core leaves to its caller."""
+    return "".join(part if _KEPT.fullmatch(part) else unquote(part) for part in _KEPT.split(path))
+
+
+def _media_type(content_type: str) -> str:
+    """Return a content type with the one parameter that reading needs: others it may not parse."""
+    boundary = parameters(content_type).get("boundary")
+    name = essence(content_type)
+    return f"{name}; boundary={boundary}" if boundary and "=" not in boundary else name
 
 
 def _bare_item(item: Any) -> Any:
@@ -120,4 +169,4 @@ def _bare_item(item: Any) -> Any:
 def _reason(error: Exception) -> str:
     cause = error.__cause__
     text = f"{error}: {cause}" if cause is not None else str(error)
-    return text.splitlines()[0][:_MAX_DETAIL]
+    return (text.splitlines() or [type(error).__name__])[0][:_MAX_DETAIL]

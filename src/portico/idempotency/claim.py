@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from portico.idempotency.policy import Policy, Sending
 from portico.idempotency.problems import IN_DOUBT
-from portico.idempotency.record import Field, StoredResponse, write_points, write_response
+from portico.idempotency.record import Field, write_points, write_response
 from portico.idempotency.scripts import COMPLETE, DOUBT, MARK, RELEASE
 from portico.problems import Problem
 from portico.redis.errors import RedisFailure
@@ -133,7 +133,7 @@ class Claim:
         self, status: int, headers: Iterable[Field] = (), body: bytes = b""
     ) -> Completion:
         """Store the response that every further attempt gets."""
-        content = write_response(StoredResponse(status=status, headers=tuple(headers), body=body))
+        content = write_response(status, headers, body)
         completion = await self._settle(COMPLETE, b"C", content)
         if completion is Completion.STORED:
             self._store.counters.completed += 1
@@ -141,7 +141,7 @@ class Claim:
 
     async def tombstone(self, status: int, headers: Iterable[Field] = ()) -> Completion:
         """Store that the operation took effect, without a response to give again."""
-        content = write_response(StoredResponse(status=status, headers=tuple(headers)))
+        content = write_response(status, headers)
         completion = await self._settle(COMPLETE, b"T", content)
         if completion is Completion.STORED:
             self._store.counters.tombstones += 1
@@ -193,10 +193,11 @@ class Claim:
             return Completion.UNSTORED
         if self.lost:
             return Completion.LOST
+        given = (*self._arguments, *arguments)
         try:
-            held = await self._run(script, *arguments)
+            held = await self._store.fenced(script, self._keys, given)
         except (RedisFailure, asyncio.CancelledError) as failure:
-            self._store.save_later(script, self._keys, (*self._arguments, *arguments))
+            self._store.save_later(script, self._keys, given)
             if isinstance(failure, asyncio.CancelledError):
                 raise
             return Completion.UNSTORED

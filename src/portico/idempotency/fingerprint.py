@@ -10,7 +10,6 @@ import hmac
 import re
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
@@ -19,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from portico.contract.media import is_json
 from portico.idempotency.canonical_json import NotCanonicalError, canonicalize
 from portico.idempotency.multipart_parts import UnreadablePartsError, read_parts
 from portico.problems import MALFORMED_REQUEST, Problem
@@ -35,61 +35,54 @@ class BodyMode(bytes, Enum):
     CANONICAL_JSON = b"1j"
 
 
-@dataclass(slots=True, kw_only=True)
-class RequestFacts:
-    """A request as it identifies itself; `body` is without content coding.
+class Fingerprinter:
+    """Takes the fingerprints of the requests of one operation; made at start-up."""
 
-    `if_match` and `api_version` are the values of those header fields, empty without one.
-    """
+    __slots__ = ("_head", "_mode")
 
-    method: str
-    operation: str
-    template: str
-    raw_path: bytes
-    query: bytes = b""
-    content_type: str = ""
-    if_match: bytes = b""
-    api_version: bytes = b""
-    body: bytes = b""
+    def __init__(
+        self, *, method: str, operation: str, template: str, mode: BodyMode = BodyMode.RAW
+    ) -> None:
+        self._head = join([method.encode(), operation.encode(), template.encode()])
+        self._mode = mode
 
+    def take(
+        self,
+        raw_path: bytes,
+        *,
+        query: bytes = b"",
+        content_type: str = "",
+        if_match: bytes = b"",
+        api_version: bytes = b"",
+        body: bytes = b"",
+    ) -> bytes:
+        """Return `version:digest` of a request, without spaces.
 
-def fingerprint(facts: RequestFacts, mode: BodyMode = BodyMode.RAW) -> bytes:
-    """Return `version:digest` of a request, without spaces.
-
-    Raises Problem 400 for a JSON body that CANONICAL_JSON finds ambiguous.
-    """
-    media_type, essence = _media_type(facts.content_type)
-    content = _content(facts, essence, mode)
-    query = _canonical_query(facts.query) if facts.query else b""
-    method, operation, template = (
-        facts.method.encode(),
-        facts.operation.encode(),
-        facts.template.encode(),
-    )
-    # What `join` does, written out: this is done for every request.
-    head = b"%d:%b%d:%b%d:%b%d:%b%d:%b%d:%b%d:%b%d:%b%d:" % (
-        len(method),
-        method,
-        len(operation),
-        operation,
-        len(template),
-        template,
-        len(facts.raw_path),
-        facts.raw_path,
-        len(query),
-        query,
-        len(media_type),
-        media_type,
-        len(facts.if_match),
-        facts.if_match,
-        len(facts.api_version),
-        facts.api_version,
-        len(content),
-    )
-    digest = sha256(head)
-    digest.update(content)
-    text = b2a_base64(digest.digest(), newline=False).rstrip(b"=")
-    return b"%b:%b" % (mode, text)
+        `if_match` and `api_version` are the values of those header fields, empty without one;
+        `body` is without content coding. Raises Problem 400 for a JSON body that CANONICAL_JSON
+        finds ambiguous.
+        """
+        media_type, essence = _media_type(content_type)
+        content = _content(body, content_type, essence, self._mode) if body else b""
+        pairs = _canonical_query(query) if query else b""
+        # What `join` does, written out: this is done for every request.
+        head = b"%b%d:%b%d:%b%d:%b%d:%b%d:%b%d:" % (
+            self._head,
+            len(raw_path),
+            raw_path,
+            len(pairs),
+            pairs,
+            len(media_type),
+            media_type,
+            len(if_match),
+            if_match,
+            len(api_version),
+            api_version,
+            len(content),
+        )
+        digest = sha256(head)
+        digest.update(content)
+        return b"%b:%b" % (self._mode, _text(digest.digest()))
 
 
 def document_fingerprint(operation: str, document: Mapping[str, Any]) -> bytes:
@@ -104,8 +97,7 @@ def document_fingerprint(operation: str, document: Mapping[str, Any]) -> bytes:
         if name.lower() not in _NOT_OF_THE_CALL
     }
     content = orjson.dumps({**document, "header": headers, "cookie": {}}, option=_SORTED)
-    digest = sha256(join([operation.encode(), content])).digest()
-    return b"1d:" + b2a_base64(digest, newline=False).rstrip(b"=")
+    return b"1d:" + _text(sha256(join([operation.encode(), content])).digest())
 
 
 def same(stored: bytes, given: bytes) -> bool:
@@ -123,26 +115,26 @@ def join(parts: Iterable[bytes]) -> bytes:
     return b"".join([b"%d:%b" % (len(part), part) for part in parts])
 
 
-def _content(facts: RequestFacts, essence: str, mode: BodyMode) -> bytes:
-    if not facts.body:
-        return b""
+def _text(digest: bytes) -> bytes:
+    return b2a_base64(digest, newline=False).rstrip(b"=")
+
+
+def _content(body: bytes, content_type: str, essence: str, mode: BodyMode) -> bytes:
     if essence.startswith("multipart/"):
-        return _multipart(facts)
-    if mode is BodyMode.CANONICAL_JSON and (
-        essence == "application/json" or essence.endswith("+json")
-    ):
+        return _multipart(body, content_type)
+    if mode is BodyMode.CANONICAL_JSON and is_json(essence):
         try:
-            return canonicalize(facts.body)
+            return canonicalize(body)
         except NotCanonicalError as error:
             raise Problem(MALFORMED_REQUEST, f"the body is ambiguous: {error}") from None
-    return facts.body
+    return body
 
 
-def _multipart(facts: RequestFacts) -> bytes:
+def _multipart(body: bytes, content_type: str) -> bytes:
     try:
-        parts = read_parts(facts.body, facts.content_type)
+        parts = read_parts(body, content_type)
     except UnreadablePartsError:
-        return facts.body  # not ours to judge; another attempt with the same bytes is the same
+        return body  # not ours to judge; another attempt with the same bytes is the same
     return join(
         value
         for part in parts

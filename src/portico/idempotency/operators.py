@@ -104,7 +104,9 @@ class Operators:
         running, or is settled.
         """
         state = b"F" if outcome is None else b"C"
-        content = b"" if outcome is None else write_response(outcome)
+        content = b""
+        if outcome is not None:
+            content = write_response(outcome.status, outcome.headers, outcome.body)
         reply = await self._redis.run(
             RESOLVE,
             (self._locator.record_name(record_id),),

@@ -70,8 +70,7 @@ class Policy:
     kept_headers: frozenset[bytes] = frozenset()
     # A key that says it is older than the retention is refused instead of run a second time.
     check_key_age: bool = True
-    doubt_code: bytes = field(init=False, repr=False)
-    sent_code: bytes = field(init=False, repr=False)
+    settings: bytes = field(init=False, repr=False)
     lease_ms: bytes = field(init=False, repr=False)
     retention_ms: bytes = field(init=False, repr=False)
 
@@ -80,12 +79,13 @@ class Policy:
         for name, kind in _CHOICES.items():
             object.__setattr__(self, name, kind(getattr(self, name)))
         self._check()
+        lease, retention = int(self.lease_seconds * 1000), int(self.retention_seconds * 1000)
+        sent = b"N" if self.sending is Sending.RECORDED else b"U"
         # What the scripts are told, written once.
         for name, value in (
-            ("doubt_code", _DOUBT_CODES[self.in_doubt]),
-            ("sent_code", b"N" if self.sending is Sending.RECORDED else b"U"),
-            ("lease_ms", b"%d" % int(self.lease_seconds * 1000)),
-            ("retention_ms", b"%d" % int(self.retention_seconds * 1000)),
+            ("settings", b"%b %b %d %d" % (_DOUBT_CODES[self.in_doubt], sent, lease, retention)),
+            ("lease_ms", b"%d" % lease),
+            ("retention_ms", b"%d" % retention),
         ):
             object.__setattr__(self, name, value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -101,25 +101,25 @@ def write_points(points: Mapping[str, Any]) -> bytes:
     return orjson.dumps(points) if points else b""
 
 
-def write_response(response: StoredResponse, *, compress_from: int = COMPRESS_FROM_BYTES) -> bytes:
+def write_response(
+    status: int,
+    headers: Iterable[Field] = (),
+    body: bytes = b"",
+    *,
+    compress_from: int = COMPRESS_FROM_BYTES,
+) -> bytes:
     """Return a response as it is stored: status, coding, checksum and sizes, then header and body.
 
     The checksum tells a damaged record from an old one.
     """
-    body, coding = response.body, b"-"
+    coding = b"-"
     if len(body) >= compress_from:
         smaller = zlib.compress(body, _COMPRESSION_LEVEL)
         if len(smaller) < len(body):
             body, coding = smaller, b"z"
-    headers = b"".join([b"%b: %b\r\n" % line for line in response.headers])
-    content = headers + body
-    return b"%d %b %d %d\n%b" % (
-        response.status,
-        coding,
-        zlib.crc32(content),
-        len(headers),
-        content,
-    )
+    lines = b"".join([b"%b: %b\r\n" % line for line in headers])
+    content = lines + body
+    return b"%d %b %d %d\n%b" % (status, coding, zlib.crc32(content), len(lines), content)
 
 
 def read_response(raw: bytes) -> StoredResponse:

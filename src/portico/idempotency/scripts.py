@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from portico.redis.script import Script
 
-CLAIM_ARGUMENTS = 10
+CLAIM_ARGUMENTS = 6
 # Keys of one caller are counted in this many slices of the retention.
 QUOTA_SLICES = 16
 
@@ -58,8 +58,9 @@ local function idempotency_now()
 end
 """
 
-# ARGV from `first`: token, fingerprint, policy (F fail, R reconcile, X reexecute), sent (N, U),
-# lease ms, retention ms, facts, key quota (0 none), quota slice ms, first sent ms (0 unknown).
+# ARGV from `first`: token, fingerprint, settings of the policy, key quota, facts, first sent ms (0
+# unknown). Settings are F fail, R reconcile or X reexecute, then N or U for SENT, lease ms and
+# retention ms. The key quota is a number of keys (0 none) and the length of a slice in ms.
 CLAIM_FUNCTIONS = (
     _RECORD
     + """
@@ -92,7 +93,7 @@ local function idempotency_fresh(claim, a, now_us, epoch)
 end
 local function idempotency_absent(claim, a, quota_key, now_us)
   local now_ms = math.floor(now_us / 1000)
-  if a.first_sent > 0 and now_ms - a.first_sent > a.retention then
+  if a.first_sent > 0 and now_ms - a.first_sent > tonumber(a.retention) then
     claim.answer = 'EXPIRED'
     return claim
   end
@@ -121,11 +122,13 @@ local function idempotency_overdue(claim, a, now_us)
   return claim
 end
 local function idempotency_look(key, quota_key, first, now_us)
-  local a = {token = ARGV[first], fingerprint = ARGV[first + 1], policy = ARGV[first + 2],
-    sent = ARGV[first + 3], lease = tonumber(ARGV[first + 4]),
-    retention = tonumber(ARGV[first + 5]), facts = ARGV[first + 6],
-    limit = tonumber(ARGV[first + 7]), slice_ms = tonumber(ARGV[first + 8]),
-    first_sent = tonumber(ARGV[first + 9])}
+  local a = {token = ARGV[first], fingerprint = ARGV[first + 1], facts = ARGV[first + 4],
+    first_sent = tonumber(ARGV[first + 5])}
+  local lease, limit, slice
+  a.policy, a.sent, lease, a.retention = string.match(
+    ARGV[first + 2], '^(%u) (%u) (%d+) (%d+)$')
+  limit, slice = string.match(ARGV[first + 3], '^(%d+) (%d+)$')
+  a.lease, a.limit, a.slice_ms = tonumber(lease), tonumber(limit), tonumber(slice)
   local claim = {left = 0, retention = a.retention}
   local r = idempotency_read(key)
   if not r then return idempotency_absent(claim, a, quota_key, now_us) end

@@ -87,7 +87,7 @@ class IdempotencyStore:
         self._locator = locator
         self._acknowledged = options.acknowledged
         slice_ms = int(options.quota_seconds * 1000) // QUOTA_SLICES
-        self._quota = (b"%d" % options.max_keys, b"%d" % max(1, slice_ms))
+        self._quota = b"%d %d" % (options.max_keys, max(1, slice_ms))
         self._keeper = Keeper(
             self.fenced,
             self.counters,
@@ -128,18 +128,13 @@ class IdempotencyStore:
         self._made += 1
         token = b"%b.%x" % (self._name, self._made)
         first_sent = attempt.first_sent_ms if policy.check_key_age else 0
-        max_keys, slice_ms = self._quota
         arguments = [
             token,
             attempt.fingerprint,
-            policy.doubt_code,
-            policy.sent_code,
-            policy.lease_ms,
-            policy.retention_ms,
+            policy.settings,
+            self._quota,
             facts(attempt.request_id, attempt.operation, location.upstream_key),
-            max_keys,
-            slice_ms,
-            b"%d" % first_sent,
+            b"%d" % first_sent if first_sent else b"0",
         ]
         return Prepared(location, token, policy, arguments)
 

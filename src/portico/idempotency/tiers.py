@@ -27,10 +27,10 @@ class KeyedOperation:
     """An operation of a tier that runs at most once for its caller's key; made at start-up.
 
     `name` is `process/orders.v1/createOrder`. A call that meets a running one waits for it up to
-    `wait_seconds`, as a caller that was restarted does.
+    `wait_seconds`, as a caller that was restarted does. See `run` for `detached`.
     """
 
-    __slots__ = ("name", "policy", "reconcile", "store", "wait_seconds")
+    __slots__ = ("detached", "name", "policy", "reconcile", "store", "wait_seconds")
 
     def __init__(
         self,
@@ -40,7 +40,9 @@ class KeyedOperation:
         *,
         wait_seconds: float = 0.0,
         reconcile: Reconcile | None = None,
+        detached: bool = True,
     ) -> None:
+        self.detached = detached
         self.store = store
         self.policy = policy
         self.name = name
@@ -79,6 +81,7 @@ class KeyedOperation:
             render=render,
             reconcile=self.reconcile,
             standing=standing,
+            detached=self.detached,
         )
         return to_reply(answer)
 

@@ -148,25 +148,25 @@ class Work:
     async def _read(self, answer: Answer, stream: AsyncIterator[bytes], limit: int) -> bytes | None:
         """Return the whole of a stream; None when it goes on by itself, as `answer.body`."""
         read: list[bytes] = []
-        if not is_endless(answer):
-            size = 0
-            try:
-                async for chunk in stream:
-                    read.append(chunk)
-                    size += len(chunk)
-                    if size > limit:
-                        break
-                else:
-                    answer.body = b"".join(read)
-                    return answer.body
-            except BaseException:
-                await self._claim.in_doubt()
-                raise
+        if not is_endless(answer) and await _drain(stream, read, limit):
+            answer.body = b"".join(read)
+            return answer.body
         policy = self._claim.policy
         headers = kept_headers(answer.headers, policy) if policy.store_responses else ()
         relay = Relay(self._claim, answer.status, headers, read, stream, answer.aclose)
         answer.body, answer.aclose = relay, relay.aclose
         return None
+
+
+async def _drain(stream: AsyncIterator[bytes], read: list[bytes], limit: int) -> bool:
+    """Read a stream to its end, or until it is larger than `limit`; tell whether it ended."""
+    size = 0
+    async for chunk in stream:
+        read.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            return False
+    return True
 
 
 def stop_when_lost(claim: Claim) -> None:

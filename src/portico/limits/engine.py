@@ -84,6 +84,11 @@ class LimitEngine:
         """Return whether Redis is not asked, so that limits hold for each process alone."""
         return self._outage.away
 
+    @property
+    def forgotten(self) -> int:
+        """Return the units granted in outages for which there was no room to be charged later."""
+        return self._local.forgotten
+
     async def check(self, demand: Demand) -> Verdict:
         """Decide a demand: all its buckets are consumed, or none."""
         client = self._client

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,11 +18,20 @@ Handler = Callable[..., Awaitable[object]]
 
 _WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NOT_WORD = re.compile(r"[^A-Za-z0-9]+")
+_EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_BY_PLACE = frozenset({_EITHER, inspect.Parameter.POSITIONAL_ONLY})
+_BY_NAME = frozenset({_EITHER, inspect.Parameter.KEYWORD_ONLY})
 
 
 def snake_case(name: str) -> str:
     """Return a name of a contract as Python writes it: `Idempotency-Key` is `idempotency_key`."""
     return _NOT_WORD.sub("_", _WORD_ENDS.sub("_", name)).strip("_").lower()
+
+
+def argument_name(name: str) -> str:
+    """Return the keyword argument of a parameter: `from` is `from_`, as a word of Python."""
+    argument = snake_case(name)
+    return f"{argument}_" if iskeyword(argument) else argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +100,19 @@ def _keywords(handler: Handler) -> dict[str, inspect.Parameter]:
 def _bind(operation: Operation, handler: Handler) -> Bound:
     keywords = _keywords(handler)
     arguments = tuple(
-        (snake_case(parameter.name), _place(parameter.where), parameter.name)
+        (argument_name(parameter.name), parameter.place, parameter.name)
         for parameter in operation.parameters
-        if snake_case(parameter.name) in keywords
+        if argument_name(parameter.name) in keywords
     )
     status = operation.success[0] if len(operation.success) == 1 else 200
     return Bound(handler, arguments, "body" in keywords, status)
 
 
-def _place(where: str) -> str:
-    return "query" if where == "querystring" else where
-
-
 def _misfits(operation: Operation, handler: Handler) -> list[Finding]:
     keywords = _keywords(handler)
-    known = {snake_case(parameter.name): parameter for parameter in operation.parameters}
-    findings = [
+    known = {argument_name(parameter.name): parameter for parameter in operation.parameters}
+    findings = [*_uncallable(handler)]
+    findings += [
         _handler_finding(
             handler,
             f"the handler takes {name!r}, which is no parameter of {operation.operation_id}",
@@ -123,7 +130,7 @@ def _misfits(operation: Operation, handler: Handler) -> list[Finding]:
             )
         )
     for name, parameter in keywords.items():
-        optional = name in known and not known[name].required and not _has_default(known[name])
+        optional = name in known and not known[name].required and not known[name].has_default
         if optional and parameter.default is inspect.Parameter.empty:
             findings.append(
                 _handler_finding(
@@ -135,8 +142,16 @@ def _misfits(operation: Operation, handler: Handler) -> list[Finding]:
     return findings
 
 
-def _has_default(parameter: Any) -> bool:
-    return isinstance(parameter.schema, dict) and "default" in parameter.schema
+def _uncallable(handler: Handler) -> Iterator[Finding]:
+    """Yield a finding unless the handler takes the call first and the rest by name."""
+    parameters = list(inspect.signature(handler).parameters.values())
+    if not parameters or parameters[0].kind not in _BY_PLACE:
+        message = "the handler does not take the call as its first argument"
+        yield _handler_finding(handler, message, "write it like `async def f(call, *, ...)`")
+    unnamed = [parameter.name for parameter in parameters[1:] if parameter.kind not in _BY_NAME]
+    if unnamed:
+        message = f"the handler does not take {', '.join(unnamed)} by name"
+        yield _handler_finding(handler, message, "put a star after the first argument")
 
 
 def _handler_finding(handler: Handler, message: str, hint: str) -> Finding:

@@ -92,5 +92,5 @@ def refusal(asked: Operation, **request: Any) -> Problem:
 
 def entries(problem: Problem) -> list[dict[str, Any]]:
     """Return the `errors` member of a problem."""
-    found: list[dict[str, Any]] = problem.extensions["errors"]  # type: ignore[assignment]  # ours
+    found: list[dict[str, Any]] = problem.extensions["errors"]
     return found

@@ -34,8 +34,8 @@ from portico.problems import Problem
 ROOT = Path(__file__).parents[3] / "specs" / "openapi"
 OWN = contract_paths(ROOT)
 SEED = 20260
-CASES_OF_AN_OPERATION = 120
-CASES_OF_THE_MADE = 1200
+CASES_OF_AN_OPERATION = 60
+CASES_OF_THE_MADE = 500
 
 JSON_VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 1.5, 2.0, 10**20, 1e308, "", "x", "EUR", "eur", "1.50", "-3"),

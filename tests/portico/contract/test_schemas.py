@@ -460,7 +460,7 @@ MAPPING = {"puppy": "#/components/schemas/Dog", "kitten": "Cat"}
 def pet(keyword: str = "oneOf", **discriminator: Any) -> Operation:
     schema = {keyword: ALTERNATIVES}
     if discriminator:
-        schema["discriminator"] = discriminator  # type: ignore[assignment]  # JSON
+        schema["discriminator"] = discriminator
     version = "3.2.0" if "defaultMapping" in discriminator else "3.1.1"
     return with_body(
         {"$ref": "#/components/schemas/Pet"},

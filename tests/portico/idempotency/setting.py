@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from portico.idempotency.attempt import Attempt, Standing
-from portico.idempotency.fingerprint import RequestFacts, fingerprint
+from portico.idempotency.fingerprint import BodyMode, Fingerprinter
 from portico.idempotency.operators import Operators
 from portico.idempotency.policy import Policy
 from portico.idempotency.replay import Answer
@@ -18,6 +18,8 @@ from portico.idempotency.store import IdempotencyStore, StoreOptions
 from portico.problems import MEDIA_TYPE, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from portico.idempotency.claim import Claim
     from portico.idempotency.runner import Reconcile
     from portico.redis.client import RedisClient
@@ -33,8 +35,8 @@ CREATED = [
 ]
 
 
-def facts(**changes: Any) -> RequestFacts:
-    """Return a request that creates an order, with changes."""
+def fingerprint(mode: BodyMode = BodyMode.RAW, **changes: Any) -> bytes:
+    """Return the fingerprint of a request that creates an order, with changes."""
     given: dict[str, Any] = {
         "method": "POST",
         "operation": OPERATION,
@@ -42,8 +44,10 @@ def facts(**changes: Any) -> RequestFacts:
         "raw_path": b"/process/orders/v1/orders",
         "content_type": "application/json",
         "body": b'{"sku":"chair","quantity":2}',
+        **changes,
     }
-    return RequestFacts(**{**given, **changes})
+    always = {name: given.pop(name) for name in ("method", "operation", "template")}
+    return Fingerprinter(**always, mode=mode).take(given.pop("raw_path"), **given)
 
 
 def attempt(key: str = "first", **changes: Any) -> Attempt:
@@ -51,7 +55,7 @@ def attempt(key: str = "first", **changes: Any) -> Attempt:
     given: dict[str, Any] = {
         "scope": SHOP,
         "key": key,
-        "fingerprint": fingerprint(facts()),
+        "fingerprint": fingerprint(),
         "operation": OPERATION,
         "request_id": "0b6f1c3a5d7e4f2a",
     }
@@ -176,3 +180,15 @@ async def dies(setting: Setting, wanted: Attempt | None = None, policy: Policy =
 async def expiry() -> None:
     """Wait until the lease of one that is gone has ended."""
     await asyncio.sleep(SHORT_SECONDS + 0.03)
+
+
+def stream(*chunks: bytes, ends: BaseException | None = None) -> AsyncIterator[bytes]:
+    """Return a body in chunks, which may end badly."""
+
+    async def chunked() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+        if ends is not None:
+            raise ends
+
+    return chunked()

@@ -45,7 +45,7 @@ async def admit(
     prepared = setting.store.prepare(attempt(key), Policy())
     assert len(prepared.arguments) == CLAIM_ARGUMENTS
     keys = (*prepared.keys, prepared.location.quota + b":bucket")
-    arguments = (*prepared.arguments, limit, int(replay_costs))
+    arguments: list[bytes | int] = [*prepared.arguments, limit, int(replay_costs)]
     reply = await setting.client.run(ADMISSION, keys, arguments)
     return None if reply == [b"LIMITED"] else setting.store.interpret(prepared, reply)
 

@@ -32,7 +32,7 @@ def test_idm_34_a_policy_that_cannot_be_kept_is_refused(
 def test_idm_34_a_reexecutable_operation_may_be_released_and_run_again() -> None:
     policy = Policy(reexecutable=True, on_error=Disposition.RELEASE, in_doubt=InDoubt.REEXECUTE)
 
-    assert policy.doubt_code == b"X"
+    assert policy.settings == b"X U 30000 86400000"
 
 
 def test_the_words_of_a_configuration_name_choices() -> None:

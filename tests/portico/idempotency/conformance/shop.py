@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from portico.idempotency.attempt import Attempt
-from portico.idempotency.fingerprint import RequestFacts, fingerprint
+from portico.idempotency.fingerprint import Fingerprinter
 from portico.idempotency.key import missing_key, read_key, read_wait_seconds
 from portico.idempotency.policy import Policy
 from portico.idempotency.replay import Answer
@@ -108,16 +108,13 @@ class Shop:
         attempt = Attempt(
             scope=Scope(client_id=caller),
             key=read_key(lines),
-            fingerprint=fingerprint(
-                RequestFacts(
-                    method=seen.method,
-                    operation=seen.path,
-                    template=seen.path,
-                    raw_path=seen.path.encode(),
-                    query=seen.query,
-                    content_type=seen.header(b"content-type").decode(),
-                    body=seen.body,
-                )
+            fingerprint=Fingerprinter(
+                method=seen.method, operation=seen.path, template=seen.path
+            ).take(
+                seen.path.encode(),
+                query=seen.query,
+                content_type=seen.header(b"content-type").decode(),
+                body=seen.body,
             ),
             operation=seen.path,
             accept=seen.header(b"accept").decode(),
