@@ -11,6 +11,7 @@ POST   /{system}/webhooks         {"url": …, "secret": …}: deliver there fro
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
@@ -38,8 +39,8 @@ def admin_app(systems: Mapping[str, Running]) -> Starlette:
     async def show(_request: Request) -> Response:
         return JSONResponse({name: running.describe() for name, running in systems.items()})
 
-    def steer(action: Action) -> Callable[[Request], Awaitable[Response]]:
-        return lambda request: _steer(systems, action, request)
+    def steer(action: Action) -> partial[Awaitable[Response]]:
+        return partial(_steer, systems, action)
 
     return Starlette(
         routes=[
