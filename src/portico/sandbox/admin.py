@@ -10,8 +10,9 @@ POST   /{system}/webhooks         {"url": …, "secret": …}: deliver there fro
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
@@ -39,7 +40,7 @@ def admin_app(systems: Mapping[str, Running]) -> Starlette:
     async def show(_request: Request) -> Response:
         return JSONResponse({name: running.describe() for name, running in systems.items()})
 
-    def steer(action: Action) -> partial[Awaitable[Response]]:
+    def steer(action: Action) -> partial[Coroutine[Any, Any, Response]]:
         return partial(_steer, systems, action)
 
     return Starlette(
