@@ -38,7 +38,7 @@ class Creation(Generic[T]):
 
     `look_up` searches the system for the external key. `create` is given the operation id, to be
     sent as the idempotency key of a `keyed` system, which answers a repetition with the record it
-    made. In any other system attempts exclude one another, and each looks before it creates.
+    made. In any other system attempts exclude one another.
     """
 
     key: Key
@@ -60,9 +60,8 @@ async def create_once(
     if isinstance(claim, Link):
         return claim
     try:
-        found = None
-        if claim.resumed or not creation.keyed:
-            found = await creation.look_up()
+        # Always: an earlier attempt may have got that far, or the record be older than the claim.
+        found = await creation.look_up()
         if found is None:
             found = await creation.create(claim.operation_id)
     except ConnectorError as error:
