@@ -78,7 +78,8 @@ def _address(parameters: Parameters) -> dict[str, str | None]:
     return {name: parameters.optional_text(name) for name in names}
 
 
-def delete_customer(account: Account, record_id: str) -> Record:
+def delete_customer(account: Account, record_id: str, parameters: Parameters) -> Record:
+    parameters.only(())
     record = account.find("customer", record_id)
     gone = {"id": record_id, "object": "customer", "deleted": True}
     account.put({**record, "deleted": True}, "customer.deleted")

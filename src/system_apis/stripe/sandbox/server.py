@@ -60,6 +60,10 @@ ACT: Mapping[tuple[str, str], Acts] = {
     ("invoices", "pay"): billing.pay_invoice,
     ("invoices", "void"): billing.void_invoice,
 }
+END: Mapping[str, Acts] = {
+    "customers": customers.delete_customer,
+    "subscriptions": billing.cancel_subscription,
+}
 # By which members a list can be narrowed, and which kind it is of.
 LISTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "customers": ("customer", ("email",)),
@@ -154,13 +158,8 @@ class StripeSandbox:
             found = self._write(parts, parameters)
         elif method == "GET":
             found = self._read(parts, parameters)
-        elif parts[:-1] in (["customers"], ["subscriptions"]):
-            end = (
-                customers.delete_customer
-                if parts[0] == "customers"
-                else billing.cancel_subscription
-            )
-            found = end(self._account, parts[1], parameters)
+        elif len(parts) == 2 and parts[0] in END:
+            found = END[parts[0]](self._account, parts[1], parameters)
         if found is None:
             message = f"Unrecognized request URL ({method}: /v1/{'/'.join(parts)})."
             raise StripeError(404, "invalid_request_error", message)
