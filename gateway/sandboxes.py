@@ -6,9 +6,13 @@ from collections.abc import Mapping
 
 from gateway.config.secrets import SecretStore
 from portico.sandbox.system import SandboxKind, Secret
+from system_apis.quickbooks.sandbox.kind import QuickBooksKind
 from system_apis.stripe.sandbox.kind import StripeKind
 
-SANDBOXES: Mapping[str, SandboxKind] = {"stripe": StripeKind()}
+SANDBOXES: Mapping[str, SandboxKind] = {
+    "quickbooks": QuickBooksKind(),
+    "stripe": StripeKind(),
+}
 
 
 def secret_of(secrets: SecretStore) -> Secret:

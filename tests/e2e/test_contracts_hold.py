@@ -27,7 +27,7 @@ RULES_OF_ITS_OWN = """\
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429, "5xx"]
 """
-SYSTEMS_WITH_RULES = {"system/stripe.v1"}
+SYSTEMS_WITH_RULES = {"system/quickbooks.v1", "system/stripe.v1"}
 
 
 @pytest.mark.timeout(300)
