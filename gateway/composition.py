@@ -22,6 +22,7 @@ from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, targets
 from portico.contract import Contract, ContractError, Finding, contract_paths, load
 from portico.contract.strict import StrictValidator
+from portico.crossref.engine import parse_url
 from portico.server.service import Service
 from portico.transport.pool import PooledTransport
 
@@ -133,8 +134,15 @@ def provided_settings(config: Config, secrets: SecretStore) -> dict[str, Any]:
     url = config.references.url
     if url.startswith(("env:", "file:")):
         url = secrets.resolve(url, "references.url")
+    url = url or f"sqlite:///{config.data / 'references.sqlite'}"
+    try:
+        parse_url(url)
+    except ValueError as error:
+        # The URL may hold a password and is not repeated.
+        hint = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE, or env:NAME"
+        raise ConfigError("references.url", str(error), hint) from None
     return {
-        "references_url": url or f"sqlite:///{config.data / 'references.sqlite'}",
+        "references_url": url,
         "tokens": config.data / "tokens",
     }
 
