@@ -197,7 +197,6 @@ class Gateway:
         if self.config.access_log == "off":
             return None
         log = AccessLog()
-        log.start()
         stack.callback(log.stop)
         return log
 

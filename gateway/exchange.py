@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from time import monotonic
 from typing import Any
 
+from gateway.protocol.cycle import CYCLE, Cycle
 from portico.problems import CONTENT_TOO_LARGE, MALFORMED_REQUEST, Problem
 from portico.trace import Trace
 
@@ -44,6 +45,7 @@ class Exchange:
         "address",
         "caller",
         "consumed",
+        "cycle",
         "endpoint",
         "headers",
         "method",
@@ -65,6 +67,8 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
+        # The server's own, where it is ours: reads and answers without messages.
+        self.cycle: Cycle | None = scope.get(CYCLE)
         self.started = monotonic()
         self.method: str = scope["method"]
         self.raw_path: bytes = scope["raw_path"]
@@ -113,6 +117,10 @@ class Exchange:
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body; raises 413 when it is larger than `limit` bytes."""
         self.check_length(limit)
+        whole = None if self.cycle is None else self.cycle.whole_body()
+        if whole is not None:
+            self.consumed = True
+            return whole if len(whole) <= limit else _refuse(limit)
         message = await self.receive()
         if message["type"] != "http.request":
             raise ClientDisconnectedError
@@ -171,7 +179,7 @@ def _refuse(limit: int) -> bytes:
 class Response:
     """An answer ready to be sent: `body` is bytes, or an iterator to stream."""
 
-    __slots__ = ("_is_sized", "aclose", "body", "headers", "media_type", "status")
+    __slots__ = ("_is_described", "_is_sized", "aclose", "body", "headers", "media_type", "status")
 
     def __init__(
         self,
@@ -187,7 +195,15 @@ class Response:
         self.headers = list(headers)
         # Only an upstream's answer brings its own length.
         self._is_sized = any(name == b"content-length" for name, _ in self.headers)
+        self._is_described = False
         self.aclose = aclose
+
+    def respond(self, cycle: Cycle) -> bool:
+        """Send a response that is whole in one step; tell whether that could be done."""
+        if not isinstance(self.body, bytes) or self.aclose is not None:
+            return False
+        self._describe(head=False)
+        return cycle.respond(self.status, self.headers, self.body)
 
     async def send(
         self, send: Send, *, head: bool = False, left: Callable[[], Awaitable[None]] | None = None
@@ -211,6 +227,9 @@ class Response:
 
     def _describe(self, *, head: bool) -> None:
         """Complete the header section with what it says about the body."""
+        if self._is_described:
+            return
+        self._is_described = True
         if self.media_type:
             self.headers.append((b"content-type", self.media_type.encode("latin-1")))
         if self.status in _BARE:

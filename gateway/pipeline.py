@@ -159,10 +159,10 @@ class Pipeline:
             backend.strict.check_request(
                 operation.method, path, exchange.query, headers, body or b""
             )
-        answer = partial(backend.answer, exchange, operation, document, body, deadline)
         if key and self._idempotency is not None:
+            answer = partial(backend.answer, exchange, operation, document, body, deadline)
             return await self._idempotency.answer(key, exchange, endpoint, body, answer)
-        return await answer()
+        return await backend.answer(exchange, operation, document, body, deadline)
 
     def _authenticate(self, exchange: Exchange, endpoint: Endpoint) -> None:
         """Find out who is calling and whether they may: 401, then 403.
@@ -253,8 +253,10 @@ class Pipeline:
             headers.append((b"connection", b"close"))
         if self._cors is not None:
             response.headers = self._cors.applied(exchange.headers, headers)
+        head = exchange.method == "HEAD"
         try:
-            await response.send(send, head=exchange.method == "HEAD", left=exchange.left)
+            if head or exchange.cycle is None or not response.respond(exchange.cycle):
+                await response.send(send, head=head, left=exchange.left)
         finally:
             self._note(exchange, response.status)
 
