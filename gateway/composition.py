@@ -14,7 +14,7 @@ from gateway.config import API, Config, ConfigError
 from gateway.config.secrets import SecretStore
 from gateway.endpoints import ServiceBackend
 from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
-from gateway.packages import bind_handlers, open_resources
+from gateway.packages import bind_handlers, open_resources, own_limiters
 from gateway.specs import contracts_root
 from gateway.upstream.transport import PooledTransport
 from portico.client import layers
@@ -23,6 +23,7 @@ from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, targets
 from portico.contract import Contract, ContractError, Finding, contract_paths, load
 from portico.contract.strict import StrictValidator
+from portico.limits.engine import LimitEngine
 from portico.server.service import Service
 
 
@@ -98,6 +99,7 @@ async def open_tiers(
     *,
     issuer: TokenIssuer,
     secrets: SecretStore,
+    engine: LimitEngine,
     injected: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Tiers]:
     """Open the resources of the named APIs and connect them to what their contracts call.
@@ -113,6 +115,8 @@ async def open_tiers(
             contract = contracts[name]
             api = config.apis.get(name, API())
             handlers = bind_handlers(contract)
+            for limiter in own_limiters(contract):
+                limiter.connect(engine)
             settings = {**(injected or {}).get(name, {}), **api.settings}
             resources = await open_resources(stack, contract, settings, secrets)
             strict = None

@@ -52,6 +52,7 @@ class Endpoint:
     __slots__ = (
         "api",
         "backend",
+        "name",
         "notices",
         "operation",
         "security",
@@ -66,6 +67,8 @@ class Endpoint:
         self.without_body = replace(operation, body_required=False)
         self.security = operation.security
         self.api = backend.contract.name
+        # What limits, records, logs and metrics call it.
+        self.name = f"{self.api}/{operation.operation_id}"
         self.template = backend.contract.base_path + operation.template
         self.notices: tuple[Field, ...] = tuple(
             (name.lower().encode(), value.encode()) for name, value in operation.notices

@@ -6,13 +6,14 @@ The state machine is `portico.idempotency`; this is where requests and contracts
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 from gateway.endpoints import Endpoint
 from gateway.exchange import Exchange, Response
 from portico.contract import Contract, ContractError, Finding, Operation
-from portico.idempotency.attempt import Attempt
+from portico.idempotency.attempt import Attempt, Standing
 from portico.idempotency.claim import Claim
-from portico.idempotency.fingerprint import BodyMode, Fingerprinter
+from portico.idempotency.fingerprint import BodyMode, Fingerprinter, document_fingerprint
 from portico.idempotency.key import (
     applies,
     missing_key,
@@ -25,8 +26,8 @@ from portico.idempotency.replay import Answer
 from portico.idempotency.runner import run
 from portico.idempotency.scope import Scope
 from portico.idempotency.store import IdempotencyStore
+from portico.limits.network import network_of
 from portico.problems import MEDIA_TYPE, Problem
-from portico.server.call import ANONYMOUS
 
 KEY = b"idempotency-key"
 EXTENSION = "x-idempotency"
@@ -53,7 +54,7 @@ class Rule:
         described = _described(contract, operation)
         again = described.get("inDoubt") == "reexecute"
         release = described.get("onError") == "release"
-        self.name = f"{endpoint.api}/{operation.operation_id}"
+        self.name = endpoint.name
         self.fingerprinter = Fingerprinter(
             method=operation.method,
             operation=self.name,
@@ -117,16 +118,44 @@ class IdempotentWrites:
         exchange.headers[KEY] = key.encode("ascii")
         return key
 
-    async def answer(
+    def attempt(
         self,
         key: str,
         exchange: Exchange,
         endpoint: Endpoint,
+        document: Mapping[str, Any],
         body: bytes | None,
-        execute: Callable[[], Awaitable[Response]],
-    ) -> Response:
-        """Return the response of the one run under this key, now or from its record."""
+    ) -> Attempt:
+        """Return what the store must know of a request under its key."""
+        headers = exchange.headers
         rule = self._rules[endpoint]
+        return Attempt(
+            scope=scope_of(exchange),
+            key=key,
+            fingerprint=_fingerprint(exchange, rule, document, body),
+            operation=endpoint.name,
+            request_id=exchange.request_id,
+            accept=headers.get(b"accept", b"").decode("latin-1"),
+            wait_seconds=read_wait_seconds(headers.get(b"prefer")),
+            first_sent_ms=read_first_sent_ms(key, headers.get(b"repeatability-first-sent")),
+        )
+
+    def policy(self, endpoint: Endpoint) -> Policy:
+        """Return how the keys of an operation are treated."""
+        return self._rules[endpoint].policy
+
+    async def answer(
+        self,
+        attempt: Attempt,
+        exchange: Exchange,
+        endpoint: Endpoint,
+        execute: Callable[[], Awaitable[Response]],
+        standing: Claim | Standing | None,
+    ) -> Response:
+        """Return the response of the one run under this key, now or from its record.
+
+        `standing` is what an admission has found already.
+        """
 
         async def claimed(claim: Claim) -> Answer:
             exchange.upstream_key = claim.upstream_key
@@ -134,10 +163,11 @@ class IdempotentWrites:
 
         found = await run(
             self._store,
-            _attempt(key, exchange, rule, body or b""),
-            rule.policy,
+            attempt,
+            self.policy(endpoint),
             claimed,
             render=lambda problem: self._render(problem, exchange),
+            standing=standing,
         )
         return Response(found.status, found.body, "", found.headers, aclose=found.aclose)
 
@@ -158,23 +188,25 @@ def _answer(response: Response) -> Answer:
     return Answer(response.status, list(headers), response.body, response.aclose)
 
 
-def _attempt(key: str, exchange: Exchange, rule: Rule, body: bytes) -> Attempt:
+def scope_of(exchange: Exchange) -> Scope:
+    """Return whose key a request has; callers without a token are told apart by their address."""
+    caller = exchange.caller
+    if caller is None:
+        return Scope(client_id="", subject=f"address/{network_of(exchange.address)}")
+    return Scope(client_id=caller.client_id, subject=caller.subject)
+
+
+def _fingerprint(
+    exchange: Exchange, rule: Rule, document: Mapping[str, Any], body: bytes | None
+) -> bytes:
+    if exchange.trusted:
+        # Another tier's call is the same one whether it came over HTTP or within a process.
+        return document_fingerprint(rule.name, document)
     headers = exchange.headers
-    caller = exchange.caller or ANONYMOUS
-    fingerprint = rule.fingerprinter.take(
+    return rule.fingerprinter.take(
         exchange.raw_path,
         query=exchange.query,
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
         if_match=headers.get(b"if-match", b""),
-        body=body,
-    )
-    return Attempt(
-        scope=Scope(client_id=caller.client_id, subject=caller.subject),
-        key=key,
-        fingerprint=fingerprint,
-        operation=rule.name,
-        request_id=exchange.request_id,
-        accept=headers.get(b"accept", b"").decode("latin-1"),
-        wait_seconds=read_wait_seconds(headers.get(b"prefer")),
-        first_sent_ms=read_first_sent_ms(key, headers.get(b"repeatability-first-sent")),
+        body=body or b"",
     )

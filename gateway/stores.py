@@ -10,6 +10,7 @@ from gateway.config import Config, ConfigError
 from gateway.config.secrets import SecretStore
 from portico.idempotency.scope import Locator
 from portico.idempotency.store import IdempotencyStore, StoreOptions
+from portico.limits.engine import LimitEngine
 from portico.redis.address import RedisURLError
 from portico.redis.client import RedisClient
 from portico.redis.embedded.server import EmbeddedRedis
@@ -24,9 +25,18 @@ _REFERENCES = ("env:", "file:")
 class Stores:
     """What is open: nothing where no Redis is configured and the embedded one is off."""
 
-    def __init__(self, redis: RedisClient | None, records: IdempotencyStore | None) -> None:
+    def __init__(
+        self,
+        redis: RedisClient | None = None,
+        records: IdempotencyStore | None = None,
+        locator: Locator | None = None,
+        engine: LimitEngine | None = None,
+    ) -> None:
         self.redis = redis
         self.records = records
+        self.locator = locator
+        # Without a Redis the process counts alone.
+        self.engine = engine or LimitEngine(None)
 
     @property
     def missing(self) -> str:
@@ -52,7 +62,7 @@ async def open_stores(
             server = await stack.enter_async_context(EmbeddedRedis(config.data / "redis"))
             url = server.url
         if not url:
-            yield Stores(None, None)
+            yield Stores()
             return
         try:
             redis = await stack.enter_async_context(await RedisClient.open(url))
@@ -63,9 +73,12 @@ async def open_stores(
         options = StoreOptions(
             type_base=type_base, quota_seconds=config.idempotency.retention_seconds
         )
-        store = IdempotencyStore(redis, Locator(secret), options)
+        locator = Locator(secret)
+        store = IdempotencyStore(redis, locator, options)
         records = await stack.enter_async_context(store)
-        yield Stores(redis, records)
+        engine = LimitEngine(redis, workers=config.rate_limits.processes)
+        stack.push_async_callback(engine.close)
+        yield Stores(redis, records, locator, engine)
 
 
 async def _check(redis: RedisClient) -> None:

@@ -9,7 +9,9 @@ from gateway.config.model import (
     Config,
     External,
     Limits,
+    LimitSettings,
     Listen,
+    RateLimits,
     Scopes,
 )
 
@@ -20,8 +22,10 @@ __all__ = [
     "Config",
     "ConfigError",
     "External",
+    "LimitSettings",
     "Limits",
     "Listen",
+    "RateLimits",
     "Scopes",
     "load_config",
 ]
