@@ -86,7 +86,7 @@ class Gateway:
                     self.names,
                     issuer=issuer,
                     secrets=self.secrets,
-                    engine=stores.engine,
+                    stores=stores,
                     injected=injected,
                 )
             )

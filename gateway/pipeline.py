@@ -182,13 +182,15 @@ class Pipeline:
             if demand is not None and self._limits is not None:
                 await self._limits.check(exchange, demand)
             return await backend.answer(exchange, operation, document, body, deadline)
-        attempt = self._idempotency.attempt(key, exchange, endpoint, document, body)
+        attempt = self._idempotency.attempt(key, exchange, endpoint, document, body, deadline)
         standing = None
         if demand is not None and self._admission is not None:
             policy = self._idempotency.policy(endpoint)
             standing = await self._admission.admit(exchange, demand, attempt, policy)
         answer = partial(backend.answer, exchange, operation, document, body, deadline)
-        return await self._idempotency.answer(attempt, exchange, endpoint, answer, standing)
+        return await self._idempotency.answer(
+            attempt, exchange, endpoint, answer, standing, deadline
+        )
 
     def _authenticate(self, exchange: Exchange, endpoint: Endpoint) -> None:
         """Find out who is calling and whether they may: 401, then 403.

@@ -15,7 +15,8 @@ from portico.redis.address import RedisURLError
 from portico.redis.client import RedisClient
 from portico.redis.embedded.server import EmbeddedRedis
 from portico.redis.errors import RedisUnavailable
-from portico.redis.startup import Level, check
+from portico.redis.options import Acknowledgement, RedisOptions
+from portico.redis.startup import Durability, Level, check
 
 logger = logging.getLogger("portico.gateway")
 
@@ -65,13 +66,17 @@ async def open_stores(
             yield Stores()
             return
         try:
-            redis = await stack.enter_async_context(await RedisClient.open(url))
+            client = await RedisClient.open(url, options=_options(config))
         except RedisURLError as error:
             raise ConfigError("redis.url", str(error), "see docs/configuration.md") from None
-        await _check(redis)
+        redis = await stack.enter_async_context(client)
+        await _check(redis, config.redis.durability)
         secret = secrets.resolve(config.idempotency.secret, "idempotency.secret").encode()
         options = StoreOptions(
-            type_base=type_base, quota_seconds=config.idempotency.retention_seconds
+            type_base=type_base,
+            acknowledged=config.redis.replicas > 0,
+            max_keys=config.idempotency.max_keys_per_client,
+            quota_seconds=config.idempotency.retention_seconds,
         )
         locator = Locator(secret)
         store = IdempotencyStore(redis, locator, options)
@@ -81,13 +86,18 @@ async def open_stores(
         yield Stores(redis, records, locator, engine)
 
 
-async def _check(redis: RedisClient) -> None:
+def _options(config: Config) -> RedisOptions:
+    replicas = config.redis.replicas
+    return RedisOptions(acknowledgement=Acknowledgement(replicas=replicas) if replicas else None)
+
+
+async def _check(redis: RedisClient, durability: Durability) -> None:
     """Refuse a server that would lose records, and warn of what could not be made sure.
 
     A server that cannot be reached yet is not looked at: readiness tells of it.
     """
     try:
-        findings = await check(redis)
+        findings = await check(redis, durability)
     except RedisUnavailable:
         logger.warning("redis cannot be reached; writes with a key are refused until it is back")
         return

@@ -40,8 +40,7 @@ async def open_traffic(
         limits = await _limits(stack, config, stores, endpoints)
         idempotency = None
         if stores.records is not None:
-            retention = config.idempotency.retention_seconds
-            idempotency = IdempotentWrites(stores.records, endpoints, retention)
+            idempotency = IdempotentWrites(stores.records, endpoints, config.idempotency)
         yield Traffic(
             address_limit=address_limit(config.rate_limits),
             limits=limits,

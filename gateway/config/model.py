@@ -174,12 +174,19 @@ class External(_Strict):
 
 
 class Redis(_Strict):
-    """Where idempotency records are kept."""
+    """Where idempotency records and rate limits are kept."""
 
     url: str = ""
     """`redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `redis+cluster://`, or a reference
     to it (`env:REDIS_URL`). Empty: the embedded server, unless that is switched off; then nothing
     is recorded."""
+
+    durability: Literal["default", "strict"] = "default"
+    """`strict` does not start on a server that forgets records when it is restarted."""
+
+    replicas: Annotated[int, Field(ge=0, le=5)] = 0
+    """How many replicas must confirm a record before it counts (`WAIT`); a failover may lose what
+    none has confirmed. Too few in time: the request is refused with 503 and nothing runs."""
 
 
 class Idempotency(_Strict):
@@ -191,6 +198,14 @@ class Idempotency(_Strict):
 
     retention_seconds: Annotated[float, Field(ge=60, le=2_592_000)] = 86_400.0
     """How long a key is remembered after its request."""
+
+    max_keys_per_client: Annotated[int, Field(ge=0)] = 100_000
+    """How many new keys a client may use within that time, with 429 beyond; 0 sets no limit. Redis
+    keeps every record in memory."""
+
+    strict_keys: bool = False
+    """Whether only keys in double quotes are read, as the draft has it; most clients send them
+    bare."""
 
 
 class LimitSettings(_Strict):
@@ -328,7 +343,7 @@ class Config(_Strict):
     """Bring-your-own APIs, by name."""
 
     redis: Redis = Redis()
-    """Where idempotency records are kept."""
+    """Where idempotency records and rate limits are kept."""
 
     idempotency: Idempotency = Idempotency()
     """How keys of repeated writes are kept."""
