@@ -26,6 +26,7 @@ from gateway.identity.grant import ClientCredentialsServer
 from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import TokenIssuer
 from gateway.identity.verifier import TokenVerifier
+from gateway.metrics import RequestMetrics, metrics_route
 from gateway.pipeline import Pipeline
 from gateway.portal.catalogue import describe
 from gateway.portal.site import routes as portal_routes
@@ -101,13 +102,15 @@ class Gateway:
                 open_traffic(config, stores, list(router.targets()))
             )
             contracts = [backend.contract for backend in backends]
+            metrics = RequestMetrics()
             self._pipeline = Pipeline(
                 router,
-                self._control(contracts, stores, keys, issuer, public_url),
+                self._control(contracts, stores, keys, issuer, public_url, metrics),
                 verifier=TokenVerifier(keys, issuer=issuer.issuer, audience=AUDIENCE),
                 cors=self._cors(),
                 access_log=self._access_log(stack),
                 type_base=type_base,
+                metrics=metrics,
                 traffic=traffic,
                 trusted_proxies=TrustedProxies(config.trusted_proxies),
             )
@@ -130,6 +133,7 @@ class Gateway:
         keys: KeyRing,
         issuer: TokenIssuer,
         public_url: str,
+        metrics: RequestMetrics,
     ) -> Starlette:
         """Return what answers everything that is no operation of a contract."""
         scopes = _scopes(contracts)
@@ -140,6 +144,7 @@ class Gateway:
         return control_app(
             [
                 *identity_routes(endpoint, issuer=issuer, keys=keys, scopes_supported=scopes),
+                metrics_route(metrics, stores, self.config.metrics.networks),
                 *portal_routes(entries, public_url=public_url, request_id=_request_id),
             ],
             ready=lambda: "draining" if self.draining else stores.missing,

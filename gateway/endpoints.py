@@ -68,6 +68,7 @@ class Endpoint:
     __slots__ = (
         "api",
         "backend",
+        "labels",
         "name",
         "notices",
         "operation",
@@ -85,6 +86,7 @@ class Endpoint:
         self.api = backend.contract.name
         # What limits, records, logs and metrics call it.
         self.name = f"{self.api}/{operation.operation_id}"
+        self.labels = (self.api, operation.operation_id)
         self.template = backend.contract.base_path + operation.template
         self.notices: tuple[Field, ...] = tuple(
             (name.lower().encode(), value.encode()) for name, value in operation.notices

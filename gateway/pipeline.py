@@ -15,6 +15,7 @@ from gateway.cors import CORSPolicy
 from gateway.endpoints import Endpoint
 from gateway.exchange import ClientDisconnectedError, Exchange, Receive, Response, Scope, Send
 from gateway.identity.verifier import TokenVerifier
+from gateway.metrics import RequestMetrics
 from gateway.protocol.cycle import REQUEST_ID
 from gateway.protocol.target import check_target
 from gateway.traffic import Traffic
@@ -53,7 +54,7 @@ _PRIVATE = (b"cache-control", b"private, no-store")
 class Pipeline:
     """An ASGI application over the operations of all contracts; the rest goes to `control`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # a stage each
         self,
         router: Router[Endpoint],
         control: Any,
@@ -62,6 +63,7 @@ class Pipeline:
         cors: CORSPolicy | None,
         access_log: AccessLog | None,
         type_base: str,
+        metrics: RequestMetrics | None = None,
         traffic: Traffic = NO_TRAFFIC,
         trusted_proxies: TrustedProxies = NO_PROXIES,
     ) -> None:
@@ -71,6 +73,7 @@ class Pipeline:
         self._cors = cors
         self._access_log = access_log
         self._type_base = type_base
+        self._metrics = metrics or RequestMetrics()
         self._address_limit = traffic.address_limit
         self._limits = traffic.limits
         self._idempotency = traffic.idempotency
@@ -291,8 +294,10 @@ class Pipeline:
             self._note(exchange, response.status)
 
     def _note(self, exchange: Exchange, status: int) -> None:
+        seconds = monotonic() - exchange.started
+        self._metrics.note(exchange.endpoint, status, seconds)
         if self._access_log is not None:
-            self._access_log.write(exchange, status, monotonic() - exchange.started)
+            self._access_log.write(exchange, status, seconds)
 
 
 def _choose(method: str, leaf: Leaf[Endpoint]) -> Endpoint | None:

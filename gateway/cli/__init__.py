@@ -17,6 +17,9 @@ COMMANDS = {
     "lint": "check contracts, handlers and the calls between tiers",
     "routes": "list the operations and where they are",
     "graph": "show which API calls which",
+    "idempotency": "look at the records of keys, settle those in doubt",
+    "plan": "give a client another plan while the gateway runs",
+    "conformance": "test the Idempotency-Key of any HTTP API from outside",
     "token": "print an access token of a configured client",
     "new": "add an API: a contract, handlers and a test",
 }

@@ -12,6 +12,7 @@ from gateway.config.model import (
     Limits,
     LimitSettings,
     Listen,
+    Metrics,
     RateLimits,
     Scopes,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "LimitSettings",
     "Limits",
     "Listen",
+    "Metrics",
     "RateLimits",
     "Scopes",
     "load_config",

@@ -292,6 +292,13 @@ class RateLimits(_Strict):
     """Whether an answer that is given again from its record counts like a request."""
 
 
+class Metrics(_Strict):
+    """What `/metrics` tells, in the format of Prometheus."""
+
+    networks: list[str] = Field(default_factory=lambda: ["127.0.0.0/8", "::1/128"])
+    """Who may read it; to everybody else there is no such address."""
+
+
 class Embedded(_Strict):
     """The parts that `portico serve` starts itself."""
 
@@ -350,6 +357,9 @@ class Config(_Strict):
 
     rate_limits: RateLimits = RateLimits()
     """How many requests callers may make."""
+
+    metrics: Metrics = Metrics()
+    """What `/metrics` tells."""
 
     embedded: Embedded = Embedded()
     """The parts that `portico serve` starts itself."""
