@@ -20,7 +20,8 @@ _FLUSH_SECONDS = 0.02
 _STOP_SECONDS = 2.0
 _STOP_POLL_MILLISECONDS = 50
 _PIPE_BYTES = 4096  # PIPE_BUF
-_LINES_AT_ONCE = 12  # about as many as fit
+# Longer than nearly all lines are; one that is not is written in parts.
+_LONG_LINE_BYTES = 768
 _METHOD_LENGTH = 20  # methods are chosen by clients
 # Load balancers ask these every second; nobody asks what they were told.
 _PROBES = frozenset({"/livez", "/readyz"})
@@ -105,13 +106,19 @@ class AccessLog:
         return True
 
     def _next_lines(self) -> bytes:
-        """Take the next few lines out of what was noted."""
-        noted = self._noted
-        lines = [_line(noted.popleft()) for _ in range(min(len(noted), _LINES_AT_ONCE))]
+        """Take as many lines out of what was noted as a pipe takes whole, or one.
+
+        So the lines of several processes that write to one pipe do not mix (pipe(7)).
+        """
+        lines, size = [], 0
         if self._unsaid:
             said, self._unsaid = self._unsaid, 0
-            lines.append(orjson.dumps({"time": datetime.now(UTC), "droppedLines": said}))
-        return b"\n".join([*lines, b""])
+            lines.append(orjson.dumps({"time": datetime.now(UTC), "droppedLines": said}) + b"\n")
+        while self._noted and size + _LONG_LINE_BYTES < _PIPE_BYTES:
+            line = _line(self._noted.popleft()) + b"\n"
+            lines.append(line)
+            size += len(line)
+        return b"".join(lines)
 
     def _drop(self, count: int) -> None:
         self.dropped += count
