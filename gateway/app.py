@@ -102,7 +102,7 @@ class Gateway:
                 open_traffic(config, stores, list(router.targets()))
             )
             contracts = [backend.contract for backend in backends]
-            metrics = RequestMetrics()
+            metrics = RequestMetrics(tiers.connections)
             self._pipeline = Pipeline(
                 router,
                 self._control(contracts, stores, keys, issuer, public_url, metrics),

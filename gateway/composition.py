@@ -23,6 +23,7 @@ from portico.client import layers
 from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, idempotency_parameter, targets
+from portico.connectors.connection import Connection
 from portico.contract import Contract, ContractError, Finding, Operation, contract_paths, load
 from portico.contract.strict import StrictValidator
 from portico.crossref.engine import parse_url
@@ -87,6 +88,7 @@ class Tiers:
 
     contracts: Mapping[str, Contract]
     backends: Mapping[str, ServiceBackend]
+    connections: Mapping[str, Connection]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,15 @@ async def open_tiers(
         for name in names:
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
-        yield Tiers(contracts, _backends(config, services, clients))
+        yield Tiers(contracts, _backends(config, services, clients), _connections(services))
+
+
+def _connections(services: Mapping[str, Service]) -> dict[str, Connection]:
+    """Return the connections to systems, of the APIs whose resources have one."""
+    found = {
+        name: getattr(service.resources, "connection", None) for name, service in services.items()
+    }
+    return {name: value for name, value in found.items() if isinstance(value, Connection)}
 
 
 def provided_settings(config: Config, secrets: SecretStore) -> dict[str, Any]:
