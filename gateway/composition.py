@@ -78,6 +78,7 @@ class Tiers:
 
     contracts: Mapping[str, Contract]
     backends: Mapping[str, ServiceBackend]
+    transports: Mapping[str, Transport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ async def open_tiers(
         for name in names:
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
-        yield Tiers(contracts, _backends(config, services, clients))
+        yield Tiers(contracts, _backends(config, services, clients), transports)
 
 
 class _Client(TierClient):
