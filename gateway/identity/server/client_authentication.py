@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 
 from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
 
+from gateway.identity.certificate import CertificateError, ClientCertificate, ClientCertificates
 from gateway.identity.clients import (
     BASIC,
     POST,
@@ -21,7 +22,6 @@ from gateway.identity.clients import (
     secret_matches,
 )
 from gateway.identity.server.assertions import ASSERTION_TYPE, AssertionVerifier
-from gateway.identity.server.certificates import CertificateReader, ClientCertificate
 from gateway.identity.server.errors import rejected_client, too_many_attempts
 from gateway.identity.server.forms import Form, first
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from gateway.identity.brute_force import BruteForceGuard
+
+# The name under which the pipeline tells who is at the other end of the connection.
+PEER = "portico.peer"
 
 _MAX_HEADER_BYTES = 4 * 1024
 
@@ -65,7 +68,7 @@ class ClientAuthenticator:
         self,
         clients: ClientSource,
         assertions: AssertionVerifier,
-        certificates: CertificateReader,
+        certificates: ClientCertificates,
         guard: BruteForceGuard,
         clock: Callable[[], float],
     ) -> None:
@@ -93,7 +96,7 @@ class ClientAuthenticator:
             if wait_seconds:
                 raise too_many_attempts(wait_seconds)
             record = await self._clients.find(client_id)
-            certificate = self._certificates.read(request.scope)
+            certificate = self._certificate(request)
             method = await self._prove(record, credentials, certificate)
         except InvalidClientError:
             self._guard.failed(client_id, address)
@@ -153,6 +156,13 @@ class ClientAuthenticator:
         if method == PRIVATE_KEY_JWT:
             await self._assertions.verify(record, credentials.proof)
         return method
+
+    def _certificate(self, request: Request) -> ClientCertificate | None:
+        peer = str(request.scope.get(PEER, ""))
+        try:
+            return self._certificates.read(peer, request.headers.raw)
+        except CertificateError:
+            raise rejected_client() from None
 
     def _is_out_of_date(self, record: ClientRecord) -> bool:
         return 0 < record.secret_expires_at <= self._clock()

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.identity.challenge import quoted
 from gateway.identity.server.client_authentication import AuthenticatedClient, ClientAuthenticator
-from gateway.identity.server.errors import store_unavailable
+from gateway.identity.server.errors import plain_description, store_unavailable
 from gateway.identity.server.forms import BODY_TIMEOUT_SECONDS, Form, read_body, read_form
 from portico.redis.errors import RedisFailure, RedisRefused
 
@@ -106,8 +106,8 @@ async def answered(answer: Callable[[], Awaitable[Response]]) -> Response:
 
 def refusal(error: OAuth2Error, **headers: str) -> Response:
     """Return the answer to an error."""
-    status, body, error_headers = error()
-    return as_json(status, body, {**dict(error_headers), **headers})
+    body = {"error": error.error, "error_description": plain_description(error)}
+    return as_json(error.status_code, body, {**dict(error.get_headers()), **headers})
 
 
 def as_json(status: int, body: Mapping[str, object], headers: Mapping[str, str]) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from authlib.oauth2.rfc6749.errors import InvalidClientError, OAuth2Error
 
 # Long enough that a store which starts again is back, short enough to try again by oneself.
@@ -46,3 +48,24 @@ def store_unavailable() -> WaitError:
 def rejected_client() -> InvalidClientError:
     """Return the one answer to an unknown client, a wrong secret and unusable credentials."""
     return InvalidClientError("the client could not be authenticated", status_code=401)
+
+
+# What is said where Authlib says nothing, or repeats what was sent.
+_DESCRIPTIONS = {
+    "access_denied": "the request was refused",
+    "invalid_grant": "the code or token is not valid, or is another client's",
+    "invalid_request": "the request is malformed",
+    "invalid_scope": "a scope is unknown or not one that the client may have",
+    "unauthorized_client": "the client may not use this grant",
+    "unsupported_grant_type": "the grant_type is not offered",
+    "unsupported_response_type": "the response_type is code",
+}
+# RFC 6749 section 5.2 excludes quotation marks and backslashes; apostrophes of Authlib's texts
+# surround parameters that were sent.
+_PLAIN = re.compile(r"[\x20-\x21\x23-\x26\x28-\x5b\x5d-\x7e]{1,200}\Z")
+
+
+def plain_description(error: OAuth2Error) -> str:
+    """Return a description that quotes nothing that was sent and fits into the answer."""
+    text = str(error.description or "")
+    return text if _PLAIN.match(text) else _DESCRIPTIONS.get(error.error, "the request failed")

@@ -39,7 +39,9 @@ class Stage(StrEnum):
 class Family:
     """What a person allowed a client. `resources` are the audiences asked for, if any were.
 
-    Times are seconds of the epoch. `refreshes` tells whether refresh tokens are issued.
+    Times are seconds of the epoch. `user` is a person's name in the configuration. `refreshes`
+    tells whether refresh tokens are issued, and `bound_to` by which key alone they can be used
+    (RFC 9449 section 5).
     """
 
     client_id: str
@@ -51,8 +53,10 @@ class Family:
     authenticated_at: int
     expires_at: int
     refreshes: bool
+    user: str = ""
     stage: Stage = Stage.CODE
     generation: int = 0
+    bound_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +90,11 @@ class Families:
     async def begin(self, name: str, family: Family) -> None:
         """Keep a family for as long as its code may be redeemed."""
         members = asdict(family)
-        del members["stage"], members["generation"]
+        del members["stage"], members["generation"], members["bound_to"]
         await self._redis.execute(
             "SET",
             _key(name),
-            b"%b 0 0 0\n\n%b" % (Stage.CODE.encode(), orjson.dumps(members)),
+            b"%b 0 0 0 -\n\n%b" % (Stage.CODE.encode(), orjson.dumps(members)),
             "PX",
             CODE_LIFETIME_SECONDS * 1000,
         )
@@ -101,19 +105,26 @@ class Families:
         if raw is None:
             return None
         head, _, about = raw.split(b"\n", 2)
-        stage, generation, _, _ = head.split(b" ")
+        stage, generation, _, _, bound_to = head.split(b" ")
         members: dict[str, Any] = orjson.loads(about)
         for several in ("scopes", "resources"):
             members[several] = tuple(members[several])
         family = Family(**members)
-        return replace(family, stage=Stage(stage.decode()), generation=int(generation))
+        return replace(
+            family,
+            stage=Stage(stage.decode()),
+            generation=int(generation),
+            bound_to="" if bound_to == b"-" else bound_to.decode(),
+        )
 
-    async def redeem(self, name: str, use: Use, keep_seconds: int) -> Outcome:
+    async def redeem(
+        self, name: str, use: Use, keep_seconds: int, *, bound_to: str = ""
+    ) -> Outcome:
         """Use the code of a family, which lasts for `keep_seconds` from now on.
 
         A code that was used before ends the family and what was issued from it (OAuth 2.1, 4.1.3).
         """
-        arguments = (use.token_id, use.expires_at, max(1, keep_seconds) * 1000)
+        arguments = (use.token_id, use.expires_at, max(1, keep_seconds) * 1000, bound_to or "-")
         return await self._run(REDEEM, name, arguments)
 
     async def rotate(self, name: str, generation: int, use: Use) -> Outcome:

@@ -1,9 +1,9 @@
 """The Lua scripts of families. They run on Redis 6.2 and later, and on Valkey.
 
 A record is one string, three lines: stage, generation, the time of the last rotation in
-milliseconds and its token; the access tokens that may be alive, as pairs of id and expiry; and
-what the family is about, which no script reads. Each script recognises its own repetition by the
-access token it is run for.
+milliseconds, its token and the key that refresh tokens are bound to; the access tokens that may be
+alive, as pairs of id and expiry; and what the family is about, which no script reads. Each script
+recognises its own repetition by the access token it is run for.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ local now_s, now_ms = tonumber(time[1]), time[1] * 1000 + math.floor(time[2] / 1
 local function read()
   local raw = redis.call('GET', KEYS[1])
   if not raw then return nil end
-  local stage, generation, rotated, by, tokens, about = string.match(
-    raw, '^(%u) (%d+) (%d+) (%S+)\\n([^\\n]*)\\n(.*)$')
+  local stage, generation, rotated, by, bound, tokens, about = string.match(
+    raw, '^(%u) (%d+) (%d+) (%S+) (%S+)\\n([^\\n]*)\\n(.*)$')
   return {stage = stage, generation = tonumber(generation), rotated = tonumber(rotated), by = by,
-    tokens = tokens, about = about}
+    bound = bound, tokens = tokens, about = about}
 end
 local function write(f, ...)
-  redis.call('SET', KEYS[1], string.format('%s %d %.0f %s\\n%s\\n%s', f.stage, f.generation,
-    f.rotated, f.by, f.tokens, f.about), ...)
+  redis.call('SET', KEYS[1], string.format('%s %d %.0f %s %s\\n%s\\n%s', f.stage, f.generation,
+    f.rotated, f.by, f.bound, f.tokens, f.about), ...)
 end
 local function note(f, id, expires)
   local kept = {}
@@ -47,7 +47,7 @@ local function finish(f, word)
 end
 """.replace("MAX_LIVE", str(MAX_LIVE_TOKENS))
 
-# ARGV: id and expiry of the access token, life of the family in ms.
+# ARGV: id and expiry of the access token, life of the family in ms, what to bind it to.
 REDEEM = Script(
     "family-redeem",
     _FUNCTIONS
@@ -56,7 +56,7 @@ local f = read()
 if not f then return {'GONE', ''} end
 if f.stage == 'A' and f.generation == 0 and f.by == ARGV[1] then return {'USED', ''} end
 if f.stage ~= 'C' then return finish(f, 'REUSED') end
-f.stage, f.rotated, f.by = 'A', now_ms, ARGV[1]
+f.stage, f.rotated, f.by, f.bound = 'A', now_ms, ARGV[1], ARGV[4]
 note(f, ARGV[1], ARGV[2])
 write(f, 'PX', ARGV[3])
 return {'USED', ''}
