@@ -10,6 +10,9 @@ MAX_LEEWAY_SECONDS = 60
 # Hosts that follow network time differ by less.
 LEEWAY_SECONDS = 5.0
 
+# What the keys of the built-in issuer may sign with.
+_BUILT_IN_ALGORITHMS = frozenset({"ES256", "RS256", "EdDSA", "Ed25519"})
+
 ClaimPath = tuple[str, ...]
 
 
@@ -39,6 +42,13 @@ class TokenPolicy:
             raise ValueError(
                 f"leeway of {self.leeway_seconds} s, expected 0 to {MAX_LEEWAY_SECONDS}"
             )
+
+
+def built_in_policy(issuer: str, leeway_seconds: float = LEEWAY_SECONDS) -> TokenPolicy:
+    """Return the policy for tokens of the built-in issuer, whatever its key ring signs with."""
+    return TokenPolicy(
+        issuer=issuer, algorithms=_BUILT_IN_ALGORITHMS, leeway_seconds=leeway_seconds
+    )
 
 
 def claim_path(text: str) -> ClaimPath:

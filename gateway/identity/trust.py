@@ -19,7 +19,7 @@ from gateway.identity.issuers.introspection import Introspector
 from gateway.identity.issuers.remote_keys import RemoteKeys
 from gateway.identity.issuers.trusted import RingKeys, TrustedIssuer
 from gateway.identity.revocation import Revocations
-from gateway.identity.token_policy import TokenPolicy, claim_path
+from gateway.identity.token_policy import TokenPolicy, built_in_policy, claim_path
 from gateway.identity.verifier import FAILURES_PER_ADDRESS, TokenVerifier
 from gateway.upstream.origin import TrustedProxies
 from portico.client.layers import callers_of
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from gateway.identity.resource_metadata import Resources
     from gateway.identity.tokens import TokenIssuer
     from portico.redis.client import RedisClient
-
-# What the key ring may hold.
-_OWN_ALGORITHMS = frozenset({"ES256", "RS256", "EdDSA", "Ed25519"})
 
 
 class Trust:
@@ -150,8 +147,7 @@ def _is_used(contract: Contract, kind: str) -> bool:
 def built_in(ring: KeyRing, issuer: str) -> tuple[TrustedIssuer, RingKeys]:
     """Return the built-in issuer as one that is trusted, and its keys."""
     keys = RingKeys(ring)
-    policy = TokenPolicy(issuer=issuer, algorithms=_OWN_ALGORITHMS)
-    return TrustedIssuer(policy=policy, keys=keys), keys
+    return TrustedIssuer(policy=built_in_policy(issuer), keys=keys), keys
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.identity.verification_keys import NO_KEYS, VerificationKey, read_key_set
+from gateway.identity.verification_keys import NO_KEYS, VerificationKey
 
 if TYPE_CHECKING:
     from gateway.identity.issuers.introspection import Introspector
@@ -49,7 +49,7 @@ class RingKeys:
         snapshot = self._ring.snapshot
         if snapshot is self._snapshot:
             return False
-        self._keys = read_key_set(dict(snapshot.document))
+        self._keys = snapshot.key_set
         self._snapshot = snapshot
         return True
 
