@@ -7,6 +7,7 @@ import re
 import ssl
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus, urljoin, urlsplit
@@ -36,6 +37,12 @@ class Document:
     max_age_seconds: float | None
 
 
+@cache
+def _usual_tls() -> ssl.SSLContext:
+    # Reading the certificates of the system takes milliseconds, and all issuers may share them.
+    return ssl.create_default_context()
+
+
 def is_secure(url: str) -> bool:
     """Tell whether a URL is https, or http to this machine itself."""
     try:
@@ -61,12 +68,9 @@ class Fetcher:
     """Fetches documents of one issuer. `ca_file` verifies issuers with a CA of one's own."""
 
     def __init__(self, *, ca_file: str = "", timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        verify: ssl.SSLContext | bool = True
-        if ca_file:
-            verify = ssl.create_default_context(cafile=ca_file)
         self._timeout_seconds = timeout_seconds
         self._http = httpx.AsyncClient(
-            verify=verify,
+            verify=ssl.create_default_context(cafile=ca_file) if ca_file else _usual_tls(),
             trust_env=False,
             follow_redirects=False,
             timeout=timeout_seconds,
