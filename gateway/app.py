@@ -289,6 +289,9 @@ def _upstream_options(
     try:
         chosen = records.read(UpstreamOptions, settings.upstream, NOT_OPTIONS)
         references = chosen.pop("set_headers", ())
+        if config.identity.certificate_header:
+            known = chosen.get("identity_headers", ())
+            chosen["identity_headers"] = (*known, config.identity.certificate_header)
         return UpstreamOptions(
             name=name,
             urls=tuple(settings.urls),

@@ -130,18 +130,20 @@ class Trust:
             )
             for contract in contracts
             for name, scheme in declared_schemes(contract.document).items()
-            if missing.get(scheme["type"]) and _is_used(contract, scheme["type"])
+            if missing.get(scheme["type"]) and _is_used(contract, scheme)
         ]
         if findings:
             raise ContractError(findings)
 
 
-def _is_used(contract: Contract, kind: str) -> bool:
-    return any(
-        one.certificate if kind == "mutualTLS" else one.keys
-        for operation in contract.operations.values()
-        for one in operation.security.alternatives
-    )
+def _is_used(contract: Contract, scheme: Mapping[str, str]) -> bool:
+    alternatives = [
+        one for operation in contract.operations.values() for one in operation.security.alternatives
+    ]
+    if scheme["type"] == "mutualTLS":
+        return any(one.certificate for one in alternatives)
+    place = (scheme["in"], scheme["name"])
+    return any((need.where, need.name) == place for one in alternatives for need in one.keys)
 
 
 def built_in(ring: KeyRing, issuer: str) -> tuple[TrustedIssuer, RingKeys]:
