@@ -15,6 +15,7 @@ from gateway.cors import CORSPolicy
 from gateway.endpoints import Endpoint
 from gateway.exchange import ClientDisconnectedError, Exchange, Receive, Response, Scope, Send
 from gateway.idempotency import IdempotentWrites
+from gateway.identity.server.client_authentication import PEER
 from gateway.identity.verifier import TokenVerifier
 from gateway.protocol.cycle import REQUEST_ID
 from gateway.protocol.target import check_target
@@ -114,6 +115,7 @@ class Pipeline:
             await send(message)
 
         exchange.scope[REQUEST_ID] = exchange.request_id
+        exchange.scope[PEER] = exchange.peer
         try:
             await self._control(exchange.scope, exchange.receive, sending)
         finally:

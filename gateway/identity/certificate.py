@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+    from gateway.upstream.origin import TrustedProxies
+
 # A chain is not expected here, and a certificate with many names has a few KiB.
 MAX_FIELD_BYTES = 16 * 1024
 _PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
@@ -44,20 +46,24 @@ class ClientCertificates:
     `$ssl_client_escaped_cert`), and base64 of DER (Traefik).
     """
 
-    __slots__ = ("_header", "_trusted")
+    __slots__ = ("_trusted", "header")
 
-    def __init__(self, header: str, trusted: Container[str]) -> None:
-        self._header = header.lower().encode("ascii")
+    def __init__(self, header: str, trusted: TrustedProxies) -> None:
+        self.header = header.lower().encode("ascii")
         self._trusted = trusted
+
+    def is_forged(self, peer: str, headers: Container[bytes]) -> bool:
+        """Tell whether a peer whose word does not count has sent the field all the same."""
+        return bool(self.header) and self.header in headers and peer not in self._trusted
 
     def read(self, peer: str, fields: Iterable[tuple[bytes, bytes]]) -> ClientCertificate | None:
         """Return the certificate of a request that came from `peer`, None where there is none.
 
         Raises CertificateError.
         """
-        if not self._header or peer not in self._trusted:
+        if not self.header or peer not in self._trusted:
             return None
-        values = [value for name, value in fields if name.lower() == self._header]
+        values = [value for name, value in fields if name.lower() == self.header]
         if not values or values == [b""]:
             return None
         if len(values) > 1:
@@ -65,7 +71,7 @@ class ClientCertificates:
         return read_certificate(values[0])
 
     def __repr__(self) -> str:
-        return f"<ClientCertificates in {self._header.decode() or 'no header'}>"
+        return f"<ClientCertificates in {self.header.decode() or 'no header'}>"
 
 
 def read_certificate(value: bytes) -> ClientCertificate:

@@ -118,13 +118,20 @@ class ProofChecker:
         self._clock = clock
 
     async def check_proof(
-        self, values: Sequence[bytes], *, method: str, url: str, token: bytes | None = None
+        self,
+        values: Sequence[bytes],
+        *,
+        method: str,
+        url: str,
+        token: bytes | None = None,
+        bound_to: str = "",
     ) -> Proof:
         """Return what the DPoP header fields of a request prove.
 
         `url` is the address by which clients know the resource. `token` is the access token that
-        comes with the proof, None at the token endpoint. Raises InvalidProofError, its subclass
-        NonceRequiredError, and ReplayUnknownError.
+        comes with the proof and `bound_to` the thumbprint in its `cnf`; at the token endpoint
+        there are none. Raises InvalidProofError, its subclass NonceRequiredError, and
+        ReplayUnknownError.
         """
         if len(values) != 1:
             raise InvalidProofError("the request needs exactly one DPoP header")
@@ -132,8 +139,11 @@ class ProofChecker:
         key = _own_key(compact)
         claims = _claims(compact)
         thumbprint = key.thumbprint()
+        if bound_to and not _equal(thumbprint, bound_to):
+            raise InvalidProofError("the proof is made by another key than the token is bound to")
         self._check_claims(claims, method, url, token)
         nonce = self._check_nonce(claims)
+        # Last, so that only a proof that counts is used up.
         await self._use(thumbprint, url, claims["jti"])
         return Proof(thumbprint=thumbprint, nonce=nonce)
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import uvloop
 
-from gateway.app import AUDIENCE, Gateway, key_file
+from gateway.app import AUDIENCE, Gateway
+from gateway.authorization_server import key_ring
 from gateway.config import Config
-from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import TokenIssuer
 from gateway.protocol.gate import Gate
 from gateway.protocol.limits import ProtocolLimits
@@ -108,7 +108,7 @@ class Served:
     ) -> str:
         """Return a token of the gateway's own issuer; without scopes all of the network's."""
         if self._issuer is None:
-            keys = KeyRing(key_file(self.gateway.config))
+            keys = key_ring(self.gateway.config)
             self._issuer = TokenIssuer(keys, issuer=PUBLIC_URL, audience=AUDIENCE)
         return self._issuer.mint(subject, client_id, audience, scopes or SCOPES, 300)
 
