@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from starlette.routing import BaseRoute
+
 from gateway.access_log import AccessLog
+from gateway.authorization_server import Offered, key_ring, open_authorization_server
 from gateway.composition import choose, load_contracts, open_tiers
-from gateway.config import Client, Config, ConfigError, External, records
+from gateway.config import Config, ConfigError, External, records
 from gateway.config.load import NOT_OPTIONS
 from gateway.config.secrets import SecretStore
 from gateway.control import RESERVED, control_app, is_reserved
@@ -18,11 +20,6 @@ from gateway.cors import CORSPolicy
 from gateway.endpoints import Backend, Endpoint, UpstreamBackend
 from gateway.exchange import Receive, Scope, Send
 from gateway.idempotency import IdempotentWrites
-from gateway.identity.clients import ClientRecord, ClientRegistry, hash_secret
-from gateway.identity.endpoint import TokenEndpoint
-from gateway.identity.endpoint import routes as identity_routes
-from gateway.identity.grant import ClientCredentialsServer
-from gateway.identity.keys import KeyRing
 from gateway.identity.resource_metadata import Resources
 from gateway.identity.tokens import TokenIssuer
 from gateway.identity.trust import Trust, open_trust
@@ -73,7 +70,7 @@ class Gateway:
         """Open everything the APIs need, answer requests, and close it all again."""
         public_url = public_url.rstrip("/")
         config = self.config
-        keys = KeyRing(key_file(config))
+        keys = key_ring(config)
         issuer = TokenIssuer(keys, issuer=config.identity.issuer or public_url, audience=AUDIENCE)
         type_base = f"{public_url}/portal/problems/"
         async with contextlib.AsyncExitStack() as stack:
@@ -98,7 +95,19 @@ class Gateway:
             log = self._access_log(stack)
             watching = asyncio.create_task(keys.watch())
             stack.callback(watching.cancel)
-            self._pipeline = self._build(backends, stores, trust, keys, issuer, public_url, log)
+            identity = await stack.enter_async_context(
+                open_authorization_server(
+                    config,
+                    self.secrets,
+                    stores.redis,
+                    keys,
+                    issuer,
+                    self._offered([backend.contract for backend in backends], public_url),
+                )
+            )
+            self._pipeline = self._build(
+                backends, stores, trust, issuer, public_url, [*identity], log
+            )
             try:
                 yield
             finally:
@@ -122,18 +131,15 @@ class Gateway:
         backends: Sequence[Backend],
         stores: Stores,
         trust: Trust,
-        keys: KeyRing,
         issuer: TokenIssuer,
         public_url: str,
+        identity: Sequence[BaseRoute],
         log: AccessLog | None,
     ) -> Pipeline:
         contracts = [backend.contract for backend in backends]
         type_base = f"{public_url}/portal/problems/"
-        scopes = _scopes(contracts)
         # Published as written: a 3.0 document stays one.
         entries = [describe(c.name, c.bundle.document, base_path=c.base_path) for c in contracts]
-        server = ClientCredentialsServer(issuer, scopes_supported=scopes)
-        endpoint = TokenEndpoint(server, ClientRegistry(self._clients(scopes)))
         resources = Resources(
             public_url=public_url,
             issuers=[issuer.issuer, *(one.issuer for one in self.config.identity.issuers.values())],
@@ -142,7 +148,7 @@ class Gateway:
         )
         control = control_app(
             [
-                *identity_routes(endpoint, issuer=issuer, keys=keys, scopes_supported=scopes),
+                *identity,
                 *resources.routes(contracts),
                 *portal_routes(entries, public_url=public_url, request_id=_request_id),
             ],
@@ -168,38 +174,21 @@ class Gateway:
             trusted_proxies=TrustedProxies(self.config.trusted_proxies),
         )
 
+    def _offered(self, contracts: Sequence[Contract], public_url: str) -> Offered:
+        return Offered(
+            scopes=_scopes(contracts),
+            scope_texts=_scope_texts(contracts),
+            resources=[public_url, *(public_url + contract.base_path for contract in contracts)],
+            names=list(self.contracts),
+            is_all=not self._only,
+        )
+
     def _idempotency(self, stores: Stores, router: Router[Endpoint]) -> IdempotentWrites | None:
         if stores.records is None:
             return None
         endpoints = [endpoint for leaf in router.leaves() for endpoint, _ in leaf.methods.values()]
         retention = self.config.idempotency.retention_seconds
         return IdempotentWrites(stores.records, endpoints, retention)
-
-    def _clients(self, known: Sequence[str]) -> list[ClientRecord]:
-        return [
-            self._client(client_id, client, known)
-            for client_id, client in self.config.clients.items()
-        ]
-
-    def _client(self, client_id: str, client: Client, known: Sequence[str]) -> ClientRecord:
-        where = f"clients.{client_id}"
-        unknown = sorted(set(client.scopes) - set(known))
-        if unknown and not self._only:
-            raise ConfigError(
-                f"{where}.scopes",
-                f"no contract declares the scope {', '.join(unknown)}",
-                f"the scopes are {', '.join(known)}",
-            )
-        if "/" in client_id:
-            raise ConfigError(where, "is a name like that of an API", "leave out the slash")
-        references = [client.secret, client.previous_secret]
-        found = [self.secrets.resolve(ref, f"{where}.secret") for ref in references if ref]
-        return ClientRecord(
-            client_id=client_id,
-            secret_hashes=tuple(hash_secret(secret) for secret in found),
-            scopes=frozenset(client.scopes),
-            subject=client.subject,
-        )
 
     async def _upstream(
         self, stack: contextlib.AsyncExitStack, name: str, contract: Contract
@@ -317,12 +306,14 @@ def _scopes(contracts: Sequence[Contract]) -> list[str]:
     return sorted(found)
 
 
-def key_file(config: Config) -> Path:
-    """Return where the issuer's keys are kept; its folder is made on first use."""
-    path = Path(config.identity.key_file) if config.identity.key_file else None
-    chosen = path or config.data / "identity" / "keys.json"
-    chosen.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return chosen
+def _scope_texts(contracts: Sequence[Contract]) -> dict[str, str]:
+    """Return what people are told about scopes: the texts of the contracts."""
+    found: dict[str, str] = {}
+    for contract in contracts:
+        for scheme in declared_schemes(contract.document).values():
+            for flow in (scheme.get("flows") or {}).values():
+                found |= {name: str(text) for name, text in (flow.get("scopes") or {}).items()}
+    return found
 
 
 def _request_id(scope: Any) -> str:

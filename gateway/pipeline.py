@@ -17,6 +17,7 @@ from gateway.idempotency import IdempotentWrites
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.claims import TokenCaller
 from gateway.identity.guard import is_tier
+from gateway.identity.server.client_authentication import PEER
 from gateway.protocol.cycle import REQUEST_ID
 from gateway.protocol.target import check_target
 from gateway.upstream.origin import TrustedProxies, resolve_origin
@@ -113,6 +114,7 @@ class Pipeline:
             await send(message)
 
         exchange.scope[REQUEST_ID] = exchange.request_id
+        exchange.scope[PEER] = exchange.peer
         try:
             await self._control(exchange.scope, exchange.receive, sending)
         finally:

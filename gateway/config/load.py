@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from gateway.config import records
 from gateway.config.errors import ConfigError
 from gateway.config.explain import explain
-from gateway.config.model import Config, External, TrustedIssuer
+from gateway.config.model import Client, Config, External, TrustedIssuer
 from gateway.config.records import Pointer, SettingError
 from gateway.identity.issuers.fetching import is_secure
 from gateway.upstream.options import UpstreamOptions
@@ -36,12 +36,13 @@ _PATHS: tuple[Pointer, ...] = (
     ("contracts",),
     ("identity", "key_file"),
     ("identity", "issuers", "*", "ca_file"),
+    ("clients", "*", "jwks"),
     ("external", "*", "contract"),
     ("external", "*", "upstream", "ca_file"),
     ("external", "*", "upstream", "client_certificate"),
     ("external", "*", "upstream", "client_key"),
 )
-_SEGMENTS_OF_PATH_OBJECTS = frozenset({"data", "contracts", "contract"})
+_SEGMENTS_OF_PATH_OBJECTS = frozenset({"data", "contracts", "contract", "jwks"})
 _EXTERNAL_NAME = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*\Z")
 # Where null is a value; everywhere else it is a setting left out.
 _FREE = frozenset({"settings"})
@@ -78,6 +79,8 @@ def _decode(data: dict[str, Any]) -> Config:
         _check(("trusted_proxies", str(index)), ip_network, network)
     for name, issuer in config.identity.issuers.items():
         _check_issuer(("identity", "issuers", name), issuer)
+    for client_id, client in config.clients.items():
+        _check_client(("clients", client_id), client)
     for name, external in config.external.items():
         _check_external(("external", name), external)
     return config
@@ -94,6 +97,26 @@ def _check_issuer(pointer: Pointer, issuer: TrustedIssuer) -> None:
     if bool(issuer.introspection.client_id) != bool(issuer.introspection.client_secret):
         hint = "give both, or neither: then opaque tokens are not accepted"
         raise SettingError((*pointer, "introspection"), "has half of a client", hint)
+
+
+def _check_client(pointer: Pointer, client: Client) -> None:
+    """Check that a client has what it proves itself with, and nothing else."""
+    documented = "docs/configuration.md describes every setting"
+    for name, needed_by in _PROOFS.items():
+        needed, given = client.authentication in needed_by, bool(getattr(client, name))
+        if needed and not given:
+            raise SettingError(pointer, f"lacks {name}", f"add `{name}:` here; {documented}")
+        if given and not needed:
+            cause = f"is not used with authentication: {client.authentication}"
+            raise SettingError((*pointer, name), cause, "remove it")
+
+
+# What proves a client, by the methods that need it.
+_PROOFS = {
+    "secret": frozenset({"client_secret"}),
+    "jwks": frozenset({"private_key_jwt", "self_signed_tls_client_auth"}),
+    "tls_subject": frozenset({"tls_client_auth"}),
+}
 
 
 def _check_external(pointer: Pointer, external: External) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from gateway.app import AUDIENCE, key_file
+from gateway.app import AUDIENCE
+from gateway.authorization_server import key_ring
 from gateway.composition import choose, load_contracts, open_tiers
 from gateway.config.secrets import SecretStore
-from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import TokenIssuer
 from portico.client.tiers import TierClient
 from portico.deadline import Deadline
@@ -84,7 +84,7 @@ def test_over_http_an_api_is_called_by_the_layer_above_only(
 async def test_in_one_process_an_api_is_called_by_the_layer_above_only(tmp_path: Path) -> None:
     config = network_config(tmp_path)
     contracts = load_contracts(config)
-    issuer = TokenIssuer(KeyRing(key_file(config)), issuer=PUBLIC_URL, audience=AUDIENCE)
+    issuer = TokenIssuer(key_ring(config), issuer=PUBLIC_URL, audience=AUDIENCE)
     async with open_tiers(
         config,
         contracts,

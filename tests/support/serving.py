@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import uvloop
 
-from gateway.app import AUDIENCE, Gateway, key_file
+from gateway.app import AUDIENCE, Gateway
+from gateway.authorization_server import key_ring
 from gateway.config import Config
-from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import TokenIssuer
 from gateway.protocol.gate import Gate
 from gateway.protocol.limits import ProtocolLimits
@@ -114,7 +114,7 @@ class Served:
     def issuer(self) -> TokenIssuer:
         """Return an issuer with the keys of the gateway."""
         if self._issuer is None:
-            keys = KeyRing(key_file(self.gateway.config))
+            keys = key_ring(self.gateway.config)
             self._issuer = TokenIssuer(keys, issuer=PUBLIC_URL, audience=AUDIENCE)
         return self._issuer
 

@@ -74,12 +74,14 @@ class Issuance:
 
     def answer(self, token: AccessToken) -> dict[str, object]:
         """Return the members of a token response (RFC 6749 section 5.1)."""
-        return {
+        answer: dict[str, object] = {
             "access_token": self.issuer.issue(token),
             "token_type": _scheme(token.confirmation),
             "expires_in": token.lifetime_seconds,
-            "scope": " ".join(sorted(token.scopes)),
         }
+        if token.scopes:
+            answer["scope"] = " ".join(sorted(token.scopes))
+        return answer
 
     def _is_known_address(self, resource: str) -> bool:
         # Compared as text: two spellings of one address are two audiences (RFC 8707 section 2).

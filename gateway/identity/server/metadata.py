@@ -9,6 +9,7 @@ from gateway.identity.clients import (
     AUTH_METHODS,
     CLIENT_CREDENTIALS,
     GRANT_TYPES,
+    PRIVATE_KEY_JWT,
     PUBLIC,
     SELF_SIGNED_TLS,
     TLS_CLIENT_AUTH,
@@ -39,10 +40,7 @@ class Offer:
 
 def metadata(issuer: str, scopes: Collection[str], offer: Offer) -> dict[str, object]:
     """Return the document."""
-    methods = [
-        method for method in AUTH_METHODS if offer.certificates or method not in _TLS_METHODS
-    ]
-    proven = [method for method in methods if method != PUBLIC]
+    methods = _methods(offer)
     document: dict[str, object] = {
         "issuer": issuer,
         "token_endpoint": issuer + TOKEN_PATH,
@@ -51,15 +49,15 @@ def metadata(issuer: str, scopes: Collection[str], offer: Offer) -> dict[str, ob
         "response_types_supported": ["code"] if offer.has_store else [],
         "grant_types_supported": list(GRANT_TYPES) if offer.has_store else [CLIENT_CREDENTIALS],
         "token_endpoint_auth_methods_supported": methods,
-        "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
         "introspection_endpoint": issuer + INTROSPECT_PATH,
-        "introspection_endpoint_auth_methods_supported": proven,
-        "introspection_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
-        "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),
-        "tls_client_certificate_bound_access_tokens": offer.certificates,
+        "introspection_endpoint_auth_methods_supported": [
+            method for method in methods if method != PUBLIC
+        ],
     }
     if offer.has_store:
         document |= _with_store(issuer, methods)
+    if offer.certificates:
+        document["tls_client_certificate_bound_access_tokens"] = True
     if offer.registration:
         document["registration_endpoint"] = issuer + REGISTER_PATH
     if scopes:
@@ -67,7 +65,16 @@ def metadata(issuer: str, scopes: Collection[str], offer: Offer) -> dict[str, ob
     return document
 
 
+def _methods(offer: Offer) -> list[str]:
+    """Return how clients may prove themselves; one-time assertions need the store."""
+    left_out = frozenset() if offer.certificates else _TLS_METHODS
+    if not offer.has_store:
+        left_out |= {PRIVATE_KEY_JWT, PUBLIC}
+    return [method for method in AUTH_METHODS if method not in left_out]
+
+
 def _with_store(issuer: str, methods: list[str]) -> dict[str, object]:
+    algorithms = list(ASSERTION_ALGORITHMS)
     return {
         "authorization_endpoint": issuer + AUTHORIZE_PATH,
         "pushed_authorization_request_endpoint": issuer + PUSHED_REQUEST_PATH,
@@ -77,5 +84,8 @@ def _with_store(issuer: str, methods: list[str]) -> dict[str, object]:
         "code_challenge_methods_supported": ["S256"],
         "revocation_endpoint": issuer + REVOKE_PATH,
         "revocation_endpoint_auth_methods_supported": methods,
-        "revocation_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),
     }

@@ -68,7 +68,8 @@ class Pages:
         return self._page(
             "sign_in.html",
             status,
-            asked.redirect_uri,
+            # The form with the password leads to nobody else, unless no consent is in between.
+            asked.redirect_uri if asked.client.first_party else "",
             client=asked.client.display_name,
             interaction=interaction,
             wrong=wrong,
@@ -110,8 +111,12 @@ class Pages:
 
 
 def _policy(leads_to: str) -> str:
-    """Return the Content-Security-Policy; a form may end at the client, by redirect."""
-    client = f" {origin_of(leads_to)}" if leads_to else ""
+    """Return the Content-Security-Policy.
+
+    Browsers apply form-action to every redirect that follows a form. So a form that ends at a
+    client may lead there and, from its redirect URI, to other addresses over https.
+    """
+    client = f" https: {origin_of(leads_to)}" if leads_to else ""
     return (
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
         f"frame-ancestors 'none'; form-action 'self'{client}"

@@ -6,9 +6,10 @@ another site makes a browser send has no request of that browser in it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
@@ -16,18 +17,21 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.identity.issuer import CONSENT_PATH
-from gateway.identity.server.authorization import Asked, AuthorizationRequests, SignedIn
+from gateway.identity.server.authorization import Asked, AuthorizationRequests
 from gateway.identity.server.cookies import Cookies, hashed, is_same_browser, new_browser
 from gateway.identity.server.errors import plain_description
 from gateway.identity.server.forms import Form, first, read_body, read_form, read_parameters
+from gateway.identity.server.person import Person
 from gateway.identity.server.sign_in_limits import SignInLimits, Standing
 from gateway.identity.server.transient import Kind, TransientRecords
-from gateway.identity.server.users import MAX_NAME_CHARACTERS, UserRecord, Users
+from gateway.identity.server.users import MAX_NAME_CHARACTERS, Users
 from portico.redis.errors import RedisFailure
 
 if TYPE_CHECKING:
     from gateway.identity.clients import ClientSource
     from gateway.identity.server.pages import Pages
+
+logger = logging.getLogger("portico.identity")
 
 # Time to find a password; after it the application is asked to begin again.
 INTERACTION_SECONDS = 900
@@ -216,10 +220,6 @@ class SignIn:
             raise InvalidRequestError("the application is not known here any more")
         return Interaction(name=name, asked=self._requests.check(client, kept["form"]))
 
-    def is_from(self, request: Request, kept: str) -> bool:
-        """Tell whether a request is from the browser that a record was made for."""
-        return is_same_browser(self._cookies.browser(request), kept)
-
     async def _person(self, request: Request) -> Person | None:
         """Return who is signed in; someone the configuration does not know any more is not."""
         session = self._cookies.session(request)
@@ -262,54 +262,17 @@ class SignIn:
             503, "Sign-in is not available", text, **{"retry-after": _STORE_RETRY_SECONDS}
         )
 
+    def provider_failed(self, reason: str) -> Response:
+        """Return the page of a provider that cannot be asked or believed."""
+        logger.warning("sign-in at the provider failed: %s", reason)
+        text = "The sign-in at the other page did not work. Begin again in the application."
+        return self._pages.failure(502, "Sign-in did not work", text)
+
     def _too_many(self, wait_seconds: int) -> Response:
         text = f"There were too many attempts. Try again in {-(-wait_seconds // 60)} minutes."
         return self._pages.failure(
             429, "Too many attempts", text, **{"retry-after": str(wait_seconds)}
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Who is signed in, and the scopes that clients may get for them (None: no limit)."""
-
-    signed_in: SignedIn
-    scopes: frozenset[str] | None = None
-
-    @classmethod
-    def of_user(cls, record: UserRecord, authenticated_at: int) -> Person:
-        """Return a person of the configuration."""
-        signed_in = SignedIn(
-            subject=record.subject,
-            name=record.name,
-            authenticated_at=authenticated_at,
-            user=record.username,
-        )
-        return cls(signed_in=signed_in, scopes=record.scopes)
-
-    @classmethod
-    def kept(cls, members: Mapping[str, Any]) -> Person:
-        """Return the person of a session."""
-        scopes = members["scopes"]
-        signed_in = SignedIn(**{name: members[name] for name in members if name != "scopes"})
-        return cls(signed_in=signed_in, scopes=None if scopes is None else frozenset(scopes))
-
-    def members(self) -> Mapping[str, Any]:
-        """Return what a session keeps."""
-        who = self.signed_in
-        return {
-            "subject": who.subject,
-            "name": who.name,
-            "authenticated_at": who.authenticated_at,
-            "user": who.user,
-            "scopes": None if self.scopes is None else sorted(self.scopes),
-        }
-
-    def limited(self, scopes: tuple[str, ...]) -> tuple[str, ...]:
-        """Return those scopes that this person can give."""
-        if self.scopes is None:
-            return scopes
-        return tuple(scope for scope in scopes if scope in self.scopes)
 
 
 def _see_other(uri: str) -> Response:

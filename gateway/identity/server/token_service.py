@@ -20,7 +20,6 @@ from gateway.identity.clients import (
 )
 from gateway.identity.issuer import TOKEN_PATH
 from gateway.identity.server.endpoint import ClientRequest, as_json
-from gateway.identity.server.errors import store_unavailable
 from gateway.identity.server.exchange import TokenExchange
 from gateway.identity.server.families import Outcome
 from gateway.identity.server.forms import first
@@ -69,10 +68,10 @@ class TokenService:
         grant_type = first(request.form, "grant_type")
         if not grant_type:
             raise InvalidRequestError("grant_type is missing")
-        if grant_type not in GRANT_TYPES:
-            raise UnsupportedGrantTypeError(f"the grants are {', '.join(GRANT_TYPES)}")
-        if self._state is None and grant_type != CLIENT_CREDENTIALS:
-            raise store_unavailable()
+        offered = (CLIENT_CREDENTIALS,) if self._state is None else GRANT_TYPES
+        if grant_type not in offered:
+            # What was asked for is better not quoted.
+            raise UnsupportedGrantTypeError(grant_type)
         binding = await self._binder.bind(request)
         grant_request = await self._fetch(request, grant_type, binding)
         server = self._server(request)

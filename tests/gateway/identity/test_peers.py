@@ -12,8 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway.identity.clients import ClientRecord, ClientRegistry, hash_secret
-from gateway.identity.endpoint import TokenEndpoint, routes
-from gateway.identity.grant import ClientCredentialsServer
+from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.tokens import TokenIssuer
 from tests.gateway.identity.checking import Checker
 from tests.gateway.identity.forging import bearer
@@ -46,10 +45,10 @@ async def address(keys: KeyRing) -> AsyncIterator[str]:
             secret_hashes=(hash_secret(SECRET),),
             scopes=frozenset(SCOPES),
         )
-        endpoint = TokenEndpoint(
-            ClientCredentialsServer(issuer, scopes_supported=SCOPES), ClientRegistry([client])
+        parts = ServerParts(
+            issuer=issuer, keys=keys, clients=ClientRegistry([client]), scopes=SCOPES
         )
-        app = Starlette(routes=routes(endpoint, issuer=issuer, keys=keys, scopes_supported=SCOPES))
+        app = Starlette(routes=routes(parts))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         yield address
