@@ -23,7 +23,7 @@ _ID_CLAIMS = ("jti", "uti")
 # What only ID tokens have (OpenID Connect Core 3.1.3.6 and 3.3.2.11).
 _ID_TOKEN_CLAIMS = frozenset({"at_hash", "c_hash", "s_hash", "nonce"})
 # Keycloak says in the claims what the header of an access token should say.
-_KEYCLOAK_TYPES = frozenset({"Bearer", "DPoP"})
+_KEYCLOAK_TYPES = ("Bearer", "DPoP")  # a tuple: what is looked for may be anything
 _YEAR_10000 = 253_402_300_800
 # A chain of actors is as long as a request has hops.
 _MAX_ACTORS = 16
