@@ -66,8 +66,8 @@ _DESCRIPTIONS = {
     "unsupported_grant_type": "the grant_type is not offered",
     "unsupported_response_type": "the response_type is code",
 }
-# RFC 6749 section 5.2 excludes quotation marks and backslashes. Authlib's texts begin with a capital
-# letter, ours do not, and Authlib's may repeat what was sent.
+# RFC 6749 section 5.2 excludes quotation marks and backslashes. Authlib's texts begin with a
+# capital letter, ours do not, and Authlib's may repeat what was sent.
 _PLAIN = re.compile(r"[a-z][\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}\Z")
 
 

@@ -127,9 +127,9 @@ class RegisteredClients:
         await self._redis.run(_NOTE, [_tokens(client_id)], arguments, repeatable=True)
 
 
-def with_new_secret(record: ClientRecord, secret_hash: str) -> ClientRecord:
-    """Return the client with one more secret; the newest two stay valid."""
-    hashes = (secret_hash, *record.secret_hashes)[:MAX_SECRETS]
+def with_new_secret(record: ClientRecord, secret_hash: str, *, alone: bool = False) -> ClientRecord:
+    """Return the client with one more secret; the newest two stay valid, or only this one."""
+    hashes = (secret_hash, *record.secret_hashes)[: 1 if alone else MAX_SECRETS]
     return replace(record, secret_hashes=hashes)
 
 
