@@ -37,9 +37,7 @@ class Stores:
 
 
 @contextlib.asynccontextmanager
-async def open_stores(
-    config: Config, secrets: SecretStore, type_base: str
-) -> AsyncIterator[Stores]:
+async def open_redis(config: Config, secrets: SecretStore) -> AsyncIterator[RedisClient | None]:
     """Open the configured or the embedded Redis. A configured one may be away: it is tried again.
 
     Raises ConfigError for a URL that is none, EmbeddedRedisError when the embedded server fails.
@@ -52,12 +50,25 @@ async def open_stores(
             server = await stack.enter_async_context(EmbeddedRedis(config.data / "redis"))
             url = server.url
         if not url:
-            yield Stores(None, None)
+            yield None
             return
         try:
             redis = await stack.enter_async_context(await RedisClient.open(url))
         except RedisURLError as error:
             raise ConfigError("redis.url", str(error), "see docs/configuration.md") from None
+        yield redis
+
+
+@contextlib.asynccontextmanager
+async def open_stores(
+    config: Config, secrets: SecretStore, type_base: str
+) -> AsyncIterator[Stores]:
+    """Open Redis and what is kept in it. Raises what `open_redis` raises."""
+    async with contextlib.AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(open_redis(config, secrets))
+        if redis is None:
+            yield Stores(None, None)
+            return
         await _check(redis)
         secret = secrets.resolve(config.idempotency.secret, "idempotency.secret").encode()
         options = StoreOptions(

@@ -18,6 +18,10 @@ COMMANDS = {
     "routes": "list the operations and where they are",
     "graph": "show which API calls which",
     "token": "print an access token of a configured client",
+    "client": "add, change and end clients while the gateway runs",
+    "api-key": "give API keys to partners that cannot do OAuth",
+    "keys": "rotate the signing keys",
+    "user": "hash a password for the configuration",
     "new": "add an API: a contract, handlers and a test",
 }
 
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, rest: Sequence[str]) -> int:
     _add_project(Path.cwd())
-    module = importlib.import_module(f"gateway.cli.{command}")
+    module = importlib.import_module(f"gateway.cli.{command.replace('-', '_')}")
     parser = argparse.ArgumentParser(prog=f"portico {command}", description=COMMANDS[command])
     parser.add_argument(
         "--config", type=Path, help="the configuration file (default: portico.yaml, if there)"

@@ -22,6 +22,12 @@ class InvalidRequestURIError(OAuth2Error):  # type: ignore[misc]  # Authlib ship
     error = "invalid_request_uri"
 
 
+class UnsupportedTypeError(OAuth2Error):  # type: ignore[misc]  # Authlib ships no types
+    """Tokens of this type are not revoked (RFC 7009 section 2.2.1)."""
+
+    error = "unsupported_token_type"
+
+
 class WaitError(OAuth2Error):  # type: ignore[misc]  # Authlib ships no types
     """The request may succeed later: after too many failures, or when the store is back."""
 
@@ -60,9 +66,9 @@ _DESCRIPTIONS = {
     "unsupported_grant_type": "the grant_type is not offered",
     "unsupported_response_type": "the response_type is code",
 }
-# RFC 6749 section 5.2 excludes quotation marks and backslashes; apostrophes of Authlib's texts
-# surround parameters that were sent.
-_PLAIN = re.compile(r"[\x20-\x21\x23-\x26\x28-\x5b\x5d-\x7e]{1,200}\Z")
+# RFC 6749 section 5.2 excludes quotation marks and backslashes. Authlib's texts begin with a
+# capital letter, ours do not, and Authlib's may repeat what was sent.
+_PLAIN = re.compile(r"[a-z][\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}\Z")
 
 
 def plain_description(error: OAuth2Error) -> str:

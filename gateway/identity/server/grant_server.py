@@ -14,7 +14,7 @@ from authlib.oauth2.rfc6749 import (
     OAuth2Payload,
     OAuth2Request,
 )
-from authlib.oauth2.rfc6749.errors import OAuth2Error
+from authlib.oauth2.rfc6749.errors import OAuth2Error, UnsupportedResponseTypeError
 
 from gateway.identity.clients import AUTHORIZATION_CODE
 from gateway.identity.server.errors import rejected_client
@@ -98,6 +98,20 @@ class GrantServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
         if self._client is None or self._client.client_id != client_id:
             return None
         return GrantClient(self._client)
+
+    def get_authorization_grant(self, request: GrantRequest) -> Any:
+        """Return the grant; what Authlib says of another response type quotes what was sent."""
+        if request.payload.response_type != "code":
+            raise UnsupportedResponseTypeError(None, redirect_uri=self._safe_redirect(request))
+        return super().get_authorization_grant(request)
+
+    def _safe_redirect(self, request: GrantRequest) -> str | None:
+        if self._client is None:
+            return None
+        client, uri = GrantClient(self._client), request.payload.redirect_uri
+        if uri is None:
+            return client.get_default_redirect_uri()
+        return str(uri) if client.check_redirect_uri(uri) else None
 
     def authenticate_client(
         self,

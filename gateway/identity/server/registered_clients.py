@@ -38,7 +38,7 @@ redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """,
 )
-# ARGV: the id of a token, when it ends, now, how many are kept.
+# ARGV: a token with when it ends, that time again, now, how many are kept.
 _NOTE = Script(
     "client-note-token",
     """
@@ -108,10 +108,10 @@ class RegisteredClients:
         """
         removed = await self._redis.execute("DEL", _key(client_id))
         await self._redis.execute("ZREM", _INDEX, client_id)
-        tokens = await self._redis.execute("ZRANGE", _tokens(client_id), 0, -1, "WITHSCORES")
-        pairs = cast("list[bytes]", tokens)
-        for token_id, expires_at in zip(pairs[::2], pairs[1::2], strict=True):
-            await self._revocations.revoke(token_id.decode(), float(expires_at))
+        tokens = await self._redis.execute("ZRANGE", _tokens(client_id), 0, -1)
+        for token in cast("list[bytes]", tokens):
+            token_id, _, expires_at = token.decode().partition(" ")
+            await self._revocations.revoke(token_id, float(expires_at))
         return removed == 1
 
     async def list(self) -> list[ClientRecord]:
@@ -122,13 +122,14 @@ class RegisteredClients:
 
     async def note_token(self, client_id: str, token_id: str, expires_at: int) -> None:
         """Remember an access token, to end it together with its client."""
-        arguments = (token_id, expires_at, int(self._clock()), MAX_LIVE_TOKENS)
+        token = f"{token_id} {expires_at}"
+        arguments = (token, expires_at, int(self._clock()), MAX_LIVE_TOKENS)
         await self._redis.run(_NOTE, [_tokens(client_id)], arguments, repeatable=True)
 
 
-def with_new_secret(record: ClientRecord, secret_hash: str) -> ClientRecord:
-    """Return the client with one more secret; the newest two stay valid."""
-    hashes = (secret_hash, *record.secret_hashes)[:MAX_SECRETS]
+def with_new_secret(record: ClientRecord, secret_hash: str, *, alone: bool = False) -> ClientRecord:
+    """Return the client with one more secret; the newest two stay valid, or only this one."""
+    hashes = (secret_hash, *record.secret_hashes)[: 1 if alone else MAX_SECRETS]
     return replace(record, secret_hashes=hashes)
 
 

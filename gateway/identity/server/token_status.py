@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from authlib.oauth2.rfc6749.errors import (
     InvalidGrantError,
     InvalidRequestError,
-    UnsupportedTokenTypeError,
 )
 
 from gateway.identity.clients import PUBLIC
 from gateway.identity.server.endpoint import ClientRequest, as_json
-from gateway.identity.server.errors import rejected_client, store_unavailable
+from gateway.identity.server.errors import UnsupportedTypeError, rejected_client, store_unavailable
 from gateway.identity.server.families import Family, Stage
 from gateway.identity.server.forms import first
 
@@ -60,7 +59,7 @@ class TokenStatus:
         """End a token. One that is not known is ended already (RFC 7009 section 2.2)."""
         hint = first(request.form, "token_type_hint")
         if hint and hint not in _HINTS:
-            raise UnsupportedTokenTypeError("tokens are access_token or refresh_token")
+            raise UnsupportedTypeError("tokens are access_token or refresh_token")
         presented, client_id = _presented(request), request.client.record.client_id
         if self._state is None:
             raise store_unavailable()

@@ -64,7 +64,7 @@ class Users:
         self._users = {normal_name(record.username): record for record in records}
         self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
         # Compared for a person that does not exist, so that this does not show in time.
-        self._nobody = _HASHER.hash("nobody has this password")
+        self._nobody = next((record.password_hash for record in self._users.values()), "")
 
     def __len__(self) -> int:
         return len(self._users)
