@@ -103,6 +103,7 @@ class Gateway:
                     keys,
                     issuer,
                     self._offered([backend.contract for backend in backends], public_url),
+                    trust.proofs,
                 )
             )
             self._pipeline = self._build(

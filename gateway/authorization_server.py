@@ -25,6 +25,7 @@ from gateway.identity.clients import (
     ClientRegistry,
     hash_secret,
 )
+from gateway.identity.dpop import ProofChecker
 from gateway.identity.issuer import CALLBACK_PATH, checked_issuer
 from gateway.identity.key_schedule import RotationSchedule
 from gateway.identity.keys import KeyRing
@@ -87,6 +88,7 @@ async def open_authorization_server(
     keys: KeyRing,
     issuer: TokenIssuer,
     offered: Offered,
+    proofs: ProofChecker,
 ) -> AsyncIterator[list[Route]]:
     """Yield the routes of the server. Raises ConfigError, IdentityError."""
     async with contextlib.AsyncExitStack() as stack:
@@ -114,6 +116,7 @@ async def open_authorization_server(
                 provider=await _provider(stack, config, secrets, issuer.issuer),
                 registration=_registration(config, secrets, offered),
                 certificates=certificates,
+                proofs=proofs,
                 scope_texts=offered.scope_texts,
                 resources=offered.resources,
                 names=offered.names,
