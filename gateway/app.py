@@ -20,9 +20,9 @@ from gateway.cors import CORSPolicy
 from gateway.endpoints import Backend, Endpoint, UpstreamBackend
 from gateway.exchange import Receive, Scope, Send
 from gateway.idempotency import IdempotentWrites
-from gateway.identity.keys import KeyRing
+from gateway.identity.resource_metadata import Resources
 from gateway.identity.tokens import TokenIssuer
-from gateway.identity.verifier import TokenVerifier
+from gateway.identity.trust import Trust, open_trust
 from gateway.pipeline import Pipeline
 from gateway.portal.catalogue import describe
 from gateway.portal.site import routes as portal_routes
@@ -38,7 +38,7 @@ from portico.contract import (
     load_foreign,
 )
 from portico.contract.route import Router
-from portico.contract.security import declared_schemes, declared_scopes
+from portico.contract.security import declared_schemes, declared_scopes, needing
 from portico.contract.strict import StrictValidator
 from portico.server.service import ResponseCheck
 
@@ -75,6 +75,9 @@ class Gateway:
         type_base = f"{public_url}/portal/problems/"
         async with contextlib.AsyncExitStack() as stack:
             stores = await stack.enter_async_context(open_stores(config, self.secrets, type_base))
+            trust = await stack.enter_async_context(
+                open_trust(config, self.secrets, ring=keys, issuer=issuer, redis=stores.redis)
+            )
             tiers = await stack.enter_async_context(
                 open_tiers(
                     config,
@@ -103,7 +106,7 @@ class Gateway:
                 )
             )
             self._pipeline = self._build(
-                backends, stores, keys, issuer, public_url, [*identity], log
+                backends, stores, trust, issuer, public_url, [*identity], log
             )
             try:
                 yield
@@ -112,16 +115,22 @@ class Gateway:
 
     def _is_exposed(self, name: str) -> bool:
         """Tell whether an API is offered at the edge: systems are not, unless told or alone."""
+        return self._is_open(name) or (self._only and self._exposed(name) is None)
+
+    def _is_open(self, name: str) -> bool:
+        """Tell whether clients may call an API: systems take calls of tiers only, unless told."""
+        exposed = self._exposed(name)
+        return not name.startswith("system/") if exposed is None else exposed
+
+    def _exposed(self, name: str) -> bool | None:
         api = self.config.apis.get(name)
-        if api is not None and api.exposed is not None:
-            return api.exposed
-        return self._only or not name.startswith("system/")
+        return api.exposed if api is not None else None
 
     def _build(
         self,
         backends: Sequence[Backend],
         stores: Stores,
-        keys: KeyRing,
+        trust: Trust,
         issuer: TokenIssuer,
         public_url: str,
         identity: Sequence[BaseRoute],
@@ -131,9 +140,16 @@ class Gateway:
         type_base = f"{public_url}/portal/problems/"
         # Published as written: a 3.0 document stays one.
         entries = [describe(c.name, c.bundle.document, base_path=c.base_path) for c in contracts]
+        resources = Resources(
+            public_url=public_url,
+            issuers=[issuer.issuer, *(one.issuer for one in self.config.identity.issuers.values())],
+            dpop_required=self.config.identity.dpop.required,
+            certificates=bool(self.config.identity.certificate_header),
+        )
         control = control_app(
             [
                 *identity,
+                *resources.routes(contracts),
                 *portal_routes(entries, public_url=public_url, request_id=_request_id),
             ],
             ready=lambda: "draining" if self.draining else stores.missing,
@@ -141,10 +157,16 @@ class Gateway:
         )
         cors = self.config.cors
         router = build_router(backends)
+        endpoints = [endpoint for leaf in router.leaves() for endpoint, _ in leaf.methods.values()]
         return Pipeline(
             router,
             control,
-            verifier=TokenVerifier(keys, issuer=issuer.issuer, audience=AUDIENCE),
+            authenticator=trust.authenticator(
+                endpoints,
+                contracts=self.contracts,
+                closed=[name for name in self.names if not self._is_open(name)],
+                resources=resources,
+            ),
             cors=CORSPolicy(cors.origins, cors.max_age_seconds) if cors.origins else None,
             access_log=log,
             type_base=type_base,
@@ -243,7 +265,7 @@ def _unsecured(settings: External) -> Requirement | None:
         return None
     if settings.unsecured == "anonymous":
         return ANYONE
-    return Requirement((frozenset(settings.unsecured.scopes),))
+    return needing(settings.unsecured.scopes)
 
 
 def _upstream_options(
@@ -256,6 +278,9 @@ def _upstream_options(
     try:
         chosen = records.read(UpstreamOptions, settings.upstream, NOT_OPTIONS)
         references = chosen.pop("set_headers", ())
+        if config.identity.certificate_header:
+            known = chosen.get("identity_headers", ())
+            chosen["identity_headers"] = (*known, config.identity.certificate_header)
         return UpstreamOptions(
             name=name,
             urls=tuple(settings.urls),
@@ -277,7 +302,7 @@ def _scopes(contracts: Sequence[Contract]) -> list[str]:
         for scheme in declared_schemes(contract.document).values():
             found |= declared_scopes(scheme) or frozenset()
         for operation in contract.operations.values():
-            found = found.union(*operation.security.alternatives)
+            found |= operation.security.every_scope()
     return sorted(found)
 
 

@@ -129,6 +129,8 @@ def client_record(
 ) -> ClientRecord:
     """Return the record of a configured client. Raises ConfigError, ClientRecordError."""
     where = f"clients.{client_id}"
+    if "/" in client_id:
+        raise ConfigError(where, "is a name like that of an API", "leave out the slash")
     _check_scopes(f"{where}.scopes", client.scopes, offered)
     unknown = sorted(set(client.audiences) - set(offered.names))
     if unknown and offered.is_all:

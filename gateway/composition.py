@@ -23,6 +23,7 @@ from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, targets
 from portico.contract import Contract, ContractError, Finding, contract_paths, load
 from portico.contract.strict import StrictValidator
+from portico.server.call import Caller
 from portico.server.service import Service
 
 
@@ -77,6 +78,7 @@ class Tiers:
 
     contracts: Mapping[str, Contract]
     backends: Mapping[str, ServiceBackend]
+    transports: Mapping[str, Transport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,24 @@ class _TierTokens:
 
     issuer: TokenIssuer
 
-    def mint(self, *, client_id: str, audience: str, scopes: frozenset[str]) -> tuple[str, float]:
-        token = self.issuer.mint(client_id, client_id, audience, scopes, TIER_LIFETIME_SECONDS)
+    def mint(self, caller: Caller, audience: str) -> tuple[str, float]:
+        token = self.issuer.mint(
+            caller.subject or caller.client_id,
+            caller.client_id,
+            audience,
+            caller.scopes,
+            TIER_LIFETIME_SECONDS,
+            actor=_actor((caller.client_id, *caller.actors)) if caller.subject else None,
+        )
         return token, float(TIER_LIFETIME_SECONDS)
+
+
+def _actor(names: tuple[str, ...]) -> dict[str, object]:
+    """Return the `act` claim: whoever acts now is outermost (RFC 8693 section 4.1)."""
+    actor: dict[str, object] = {}
+    for name in reversed(names):
+        actor = {"sub": name, "act": actor} if actor else {"sub": name}
+    return actor
 
 
 @contextlib.asynccontextmanager
@@ -119,12 +136,14 @@ async def open_tiers(
             if api.validation.mode == "strict":
                 strict = StrictValidator(contract.document)
             services[name] = Service(contract, handlers, resources, api.validation, strict)
+        today = dt.datetime.now(dt.UTC).date()
         for name, service in services.items():
-            transports[name] = LocalTransport(service, clients[name])
+            callers = layers.callers_of(name, contracts, today)
+            transports[name] = LocalTransport(service, clients[name], callers)
         for name in names:
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
-        yield Tiers(contracts, _backends(config, services, clients))
+        yield Tiers(contracts, _backends(config, services, clients), transports)
 
 
 class _Client(TierClient):
@@ -165,9 +184,7 @@ def _remote(
                 f"{contract.name} calls {callee}, which neither runs here nor has an address",
                 f"add its url under apis, or start it here with --only {callee}",
             )
-        found[callee] = HTTPTransport(
-            contracts[callee], url, client_id=contract.name, http=http, tokens=_TierTokens(issuer)
-        )
+        found[callee] = HTTPTransport(contracts[callee], url, http=http, tokens=_TierTokens(issuer))
     return found
 
 

@@ -47,6 +47,7 @@ class Exchange:
         "endpoint",
         "headers",
         "method",
+        "nonce",
         "parent",
         "peer",
         "query",
@@ -80,6 +81,7 @@ class Exchange:
         self.caller: Any = None
         self.endpoint: Any = None
         self.consumed = False  # whether the body was read to its end
+        self.nonce = ""  # what the next DPoP proof of the client should have
         self.upstream_key = ""  # what an upstream gets instead of the client's Idempotency-Key
         self.trusted = False  # whether another tier made the request
         self.uploaded: asyncio.Event | None = None  # set when no more of the body is passed on

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from gateway.config import records
 from gateway.config.errors import ConfigError
 from gateway.config.explain import explain
-from gateway.config.model import Client, Config, External
+from gateway.config.model import Client, Config, External, TrustedIssuer
 from gateway.config.records import Pointer, SettingError
+from gateway.identity.issuers.fetching import is_secure
 from gateway.upstream.options import UpstreamOptions
 from gateway.upstream.targets import Target
 from portico.contract.findings import ContractError
@@ -34,6 +35,7 @@ _PATHS: tuple[Pointer, ...] = (
     ("data",),
     ("contracts",),
     ("identity", "key_file"),
+    ("identity", "issuers", "*", "ca_file"),
     ("clients", "*", "jwks"),
     ("external", "*", "contract"),
     ("external", "*", "upstream", "ca_file"),
@@ -75,11 +77,26 @@ def _decode(data: dict[str, Any]) -> Config:
     _check(("limits", "connection"), config.limits.protocol)
     for index, network in enumerate(config.trusted_proxies):
         _check(("trusted_proxies", str(index)), ip_network, network)
+    for name, issuer in config.identity.issuers.items():
+        _check_issuer(("identity", "issuers", name), issuer)
     for client_id, client in config.clients.items():
         _check_client(("clients", client_id), client)
     for name, external in config.external.items():
         _check_external(("external", name), external)
     return config
+
+
+def _check_issuer(pointer: Pointer, issuer: TrustedIssuer) -> None:
+    if not _EXTERNAL_NAME.match(pointer[-1]):
+        raise SettingError(pointer, "is not a name for an issuer", "use lower-case words: entra")
+    urls = {("issuer",): issuer.issuer, ("introspection", "url"): issuer.introspection.url}
+    for place, url in urls.items():
+        if (url or place == ("issuer",)) and not is_secure(url):
+            hint = "write the address as the issuer does, such as https://login.example.com"
+            raise SettingError((*pointer, *place), "is neither https nor this machine", hint)
+    if bool(issuer.introspection.client_id) != bool(issuer.introspection.client_secret):
+        hint = "give both, or neither: then opaque tokens are not accepted"
+        raise SettingError((*pointer, "introspection"), "has half of a client", hint)
 
 
 def _check_client(pointer: Pointer, client: Client) -> None:

@@ -32,6 +32,19 @@ ValidationMode = Annotated[
     PlainSerializer(lambda value: value.mode, return_type=str),
 ]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Algorithm = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+]
 Scope = Annotated[str, Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$")]
 Grant = Literal["client_credentials", "authorization_code", "refresh_token", "token_exchange"]
 BasePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
@@ -79,6 +92,75 @@ class Limits(_Strict):
     def protocol(self) -> ProtocolLimits:
         """Return the numbers of the connection layer; raises ValueError for a wrong one."""
         return ProtocolLimits(**records.read(ProtocolLimits, self.connection, ("uncounted_peers",)))
+
+
+class Introspection(_Strict):
+    """How opaque tokens of an issuer are read: it is asked what they say (RFC 7662)."""
+
+    url: str = ""
+    """The endpoint; the one of the issuer's metadata when empty."""
+
+    client_id: str = ""
+    """The client as which this gateway asks. Opaque tokens are not accepted without one."""
+
+    client_secret: str = ""
+    """A reference to its secret: `env:NAME` or `file:PATH`."""
+
+
+class TrustedIssuer(_Strict):
+    """An issuer whose tokens are accepted besides those of the built-in one, by a name of your
+    choice. Its keys are found by discovery."""
+
+    issuer: str
+    """The `iss` of its tokens: https, or http on loopback."""
+
+    audience: str
+    """What its tokens have to be for, such as `api://portico`: its name for this gateway."""
+
+    algorithms: Annotated[list[Algorithm], Field(min_length=1)] = Field(
+        default_factory=lambda: list[Algorithm](("RS256", "PS256", "ES256", "EdDSA"))
+    )
+    """How its tokens may be signed."""
+
+    scope_claims: Annotated[list[str], Field(min_length=1)] = Field(
+        default_factory=lambda: ["scope"]
+    )
+    """The claims that have scopes: `scope`, `scp`, or a JSON Pointer into one, such as
+    `/realm_access/roles`."""
+
+    scope_names: dict[str, list[Scope]] = Field(default_factory=dict)
+    """The scopes of the contracts that its own names stand for: `{Orders.Read: [orders:read]}`.
+    A name that is not here is taken as it is."""
+
+    legacy_typ: bool = False
+    """Accept tokens that do not say in their header that they are access tokens, as those of
+    Entra, Okta and Keycloak do not. ID tokens are refused all the same."""
+
+    clock_skew_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """How much its clock may differ."""
+
+    prefix: str | None = None
+    """What goes before subjects and client ids of its tokens, so that no two issuers name the same
+    caller. Its name and a colon when absent."""
+
+    ca_file: str = ""
+    """Certificates to trust instead of the usual ones, for an issuer with a CA of its own."""
+
+    introspection: Introspection = Introspection()
+    """How opaque tokens are read; they are not accepted without a client for it."""
+
+
+class DPoP(_Strict):
+    """Proofs that a token is sent by whom it was issued to (RFC 9449)."""
+
+    required: bool = False
+    """Accept no tokens but those bound to a key. API keys and calls between tiers go on."""
+
+    nonce: bool = False
+    """Ask for a nonce of this gateway in every proof, so that none can be made in advance."""
+
+    secret: str = "generated:dpop"  # noqa: S105  # a reference
+    """A reference to the secret that nonces are made with; processes of one deployment share it."""
 
 
 class User(_Strict):
@@ -134,7 +216,8 @@ class Registration(_Strict):
 
 
 class Identity(_Strict):
-    """The built-in authorization server. docs/identity.md shows it in use."""
+    """The built-in authorization server, and the issuers that are trusted beside it.
+    docs/identity.md shows it in use."""
 
     issuer: str = ""
     """The `iss` of tokens: https, or http on loopback. The public URL when empty."""
@@ -162,10 +245,6 @@ class Identity(_Strict):
     session_seconds: Annotated[int, Field(ge=60, le=604_800)] = 28_800
     """How long a person stays signed in at this gateway."""
 
-    certificate_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")] = ""
-    """The field in which a trusted proxy passes the client's certificate on, such as
-    `Client-Cert` (RFC 9440). Without it clients cannot authenticate by TLS."""
-
     users: dict[str, User] = Field(default_factory=dict)
     """People who sign in with a password, by user name."""
 
@@ -174,6 +253,16 @@ class Identity(_Strict):
 
     registration: Registration = Registration()
     """How applications register themselves."""
+
+    issuers: dict[str, TrustedIssuer] = Field(default_factory=dict)
+    """Other issuers, by name; see docs/identity-providers.md."""
+
+    dpop: DPoP = DPoP()
+    """Proofs that a token is sent by whom it was issued to."""
+
+    certificate_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")] = ""
+    """The header field in which the trusted proxies send the certificate of a client, such as
+    `Client-Cert` (RFC 9440). From anyone else it is dropped."""
 
 
 class Client(_Strict):
@@ -360,7 +449,7 @@ class Config(_Strict):
     """What one process allows its clients."""
 
     identity: Identity = Identity()
-    """The built-in authorization server."""
+    """The built-in authorization server, and whose tokens are accepted."""
 
     clients: dict[str, Client] = Field(default_factory=dict)
     """Applications that get tokens, by client id."""

@@ -161,6 +161,8 @@ def _import(member: Mapping[str, object]) -> Key:
     values = {name: member.get(name) for name in _PUBLIC_MEMBERS[kind]}
     if not all(isinstance(value, str) for value in values.values()):
         raise KeySetError("the key lacks a member")
+    if kind == "RSA" and len(str(values["n"])) * 6 < _RSA_BITS.start:
+        raise KeySetError("the RSA key is too short")
     try:
         key = _IMPORTERS[kind]({"kty": kind, **values})
         # The curve arithmetic happens here, and not first when a request comes.

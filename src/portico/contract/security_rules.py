@@ -8,7 +8,7 @@ from typing import Any
 from portico.contract.bundle import Bundle
 from portico.contract.findings import Finding
 from portico.contract.operations import operations_of
-from portico.contract.security import declared_schemes, declared_scopes, is_bearer
+from portico.contract.security import declared_schemes, declared_scopes, unenforced
 from portico.contract.walk import Pointer
 
 
@@ -30,12 +30,13 @@ def unsupported_schemes(bundle: Bundle) -> Iterator[Finding]:
     """Yield a finding for each scheme in use that the gateway does not enforce."""
     used = {name for _, alternative in _requirements(bundle.document) for name in alternative}
     for name, scheme in declared_schemes(bundle.document).items():
-        if name in used and not is_bearer(scheme):
+        reason = unenforced(scheme) if name in used else ""
+        if reason:
             yield bundle.finding(
                 ("components", "securitySchemes", name),
                 "unsupported-security-scheme",
-                f"the scheme {name!r} of type {scheme.get('type')!r} is not enforced here",
-                "use oauth2, openIdConnect or http bearer, "
+                f"the scheme {name!r} cannot be used: {reason} enforced here",
+                "use oauth2, openIdConnect, http bearer, apiKey or mutualTLS, "
                 "or say in the configuration of the API which scopes replace its security",
             )
 
@@ -70,6 +71,14 @@ def _scheme(
             "unknown-security-scheme",
             f"the security scheme {name!r} is not declared",
             "declare it under components/securitySchemes, or correct its name",
+        )
+        return
+    if scopes and scheme.get("type") == "mutualTLS":
+        yield bundle.finding(
+            pointer,
+            "scopes-of-a-certificate",
+            f"the scheme {name!r} names {', '.join(scopes)}, and a certificate has no scopes",
+            "leave the list empty, and ask for a token with the scopes beside the certificate",
         )
         return
     declared = declared_scopes(scheme)

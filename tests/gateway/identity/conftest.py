@@ -10,7 +10,7 @@ import pytest
 
 from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import TokenIssuer
-from gateway.identity.verifier import TokenVerifier
+from tests.gateway.identity.checking import Checker
 from tests.gateway.identity.forging import ISSUER, Clock, Forger
 from tests.portico.redis.servers import Server, opened, programs
 
@@ -41,8 +41,8 @@ def issuer(keys: KeyRing, clock: Clock) -> TokenIssuer:
 
 
 @pytest.fixture
-def verifier(keys: KeyRing, clock: Clock) -> TokenVerifier:
-    return TokenVerifier(
+def verifier(keys: KeyRing, clock: Clock) -> Checker:
+    return Checker(
         keys, issuer=ISSUER, audience=ISSUER, clock=clock, failures_per_address="100000/minute"
     )
 

@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
@@ -266,3 +268,35 @@ def test_dp_05_workers_know_each_others_nonces(clock: Clock) -> None:
 
     assert other.accepts(one.current())
     assert not Nonces(b"another secret", clock=clock).accepts(one.current())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+HEADER_NAMES = st.sampled_from(["typ", "alg", "jwk", "crit", "b64", "kid"])
+CLAIM_NAMES = st.sampled_from(["jti", "htm", "htu", "iat", "ath", "nonce"])
+
+
+@given(
+    header=st.dictionaries(HEADER_NAMES, JSON, max_size=3),
+    claims=st.dictionaries(CLAIM_NAMES, JSON, min_size=1, max_size=3),
+)
+@settings(max_examples=300, deadline=None)
+def test_dp_01_any_members_end_in_a_refusal(header: dict[str, Any], claims: dict[str, Any]) -> None:
+    """Without Redis a proof that nothing is wrong with cannot be accepted, so nothing is."""
+    checker = ProofChecker(None, clock=lambda: NOW)
+    proof = Prover().proof("POST", URL, TOKEN, header=header, **claims)
+
+    with pytest.raises((InvalidProofError, ReplayUnknownError)):
+        asyncio.run(checker.check_proof([proof], method="POST", url=URL, token=TOKEN.encode()))
+
+
+@given(values=st.lists(st.binary(max_size=200), max_size=2))
+@settings(max_examples=200, deadline=None)
+def test_dp_01_any_bytes_are_refused(values: list[bytes]) -> None:
+    checker = ProofChecker(None)
+
+    with pytest.raises(InvalidProofError):
+        asyncio.run(checker.check_proof(values, method="POST", url=URL, token=TOKEN.encode()))

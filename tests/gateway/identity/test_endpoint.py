@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.identity.keys import KeyRing
-    from gateway.identity.verifier import TokenVerifier
+    from tests.gateway.identity.checking import Checker
 
 pytestmark = pytest.mark.anyio
 
@@ -109,7 +109,7 @@ def assert_refused(response: httpx.Response, status: int, error: str) -> None:
 
 
 async def test_as_04_basic_credentials_get_a_token(
-    http: httpx.AsyncClient, verifier: TokenVerifier
+    http: httpx.AsyncClient, verifier: Checker
 ) -> None:
     response = await ask(http, GRANT | {"scope": "orders:read"}, **basic("warehouse", SECRET))
 
@@ -138,7 +138,7 @@ async def test_as_04_either_of_two_secrets_is_accepted(http: httpx.AsyncClient) 
 
 
 async def test_as_04_basic_values_are_form_urldecoded(
-    http: httpx.AsyncClient, verifier: TokenVerifier
+    http: httpx.AsyncClient, verifier: Checker
 ) -> None:
     response = await ask(http, **basic(ODD_ID, ODD_SECRET))
 
@@ -154,7 +154,7 @@ async def test_without_a_scope_the_client_gets_all_of_its_own(http: httpx.AsyncC
 
 
 async def test_a_client_without_scopes_gets_a_token_without_scope(
-    http: httpx.AsyncClient, verifier: TokenVerifier
+    http: httpx.AsyncClient, verifier: Checker
 ) -> None:
     body = (await ask(http, **basic("bare", "no-scopes-at-all"))).json()
 

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from gateway.identity.clients import ClientRecord, ClientRegistry, hash_secret
 from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.tokens import TokenIssuer
-from gateway.identity.verifier import TokenVerifier
+from tests.gateway.identity.checking import Checker
 from tests.gateway.identity.forging import bearer
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ async def test_authlibs_client_gets_a_token_that_verifies(
         )
 
     assert token["token_type"] == "Bearer"
-    caller = TokenVerifier(keys, issuer=address, audience=address).verify(
-        bearer(token["access_token"])
-    )
+    caller = Checker(keys, issuer=address, audience=address).verify(bearer(token["access_token"]))
     assert caller.client_id == "warehouse"
     assert caller.scopes == {"orders:read"}
 
