@@ -18,7 +18,7 @@ from argon2 import PasswordHasher
 from oauthlib.oauth2 import BackendApplicationClient, WebApplicationClient
 from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
 
-from tests.support.serving import Served, free_port, network_config, serving
+from tests.support.serving import Served, eventually, free_port, network_config, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -282,15 +282,20 @@ def test_oauthlib_gets_refreshes_and_revokes_tokens(
     auth = httpx.BasicAuth("shop", SECRET)
     token = httpx.post(f"{gateway.url}/oauth2/token", content=body, headers=form, auth=auth)
     parsed = client.parse_request_body_response(token.text, scope=[SCOPE])
-    again = httpx.post(f"{gateway.url}/oauth2/token", content=body, headers=form, auth=auth)
-    with pytest.raises(InvalidGrantError):
-        client.parse_request_body_response(again.text)
-
     assert gateway.request("GET", API, token=parsed["access_token"]).status_code == 200
     url, headers, content = client.prepare_token_revocation_request(
         f"{gateway.url}/oauth2/revoke", parsed["refresh_token"], "refresh_token"
     )
+
     assert httpx.post(url, headers=headers, content=content, auth=auth).status_code == 200
+
+    # What was issued with it has ended too, for APIs as well.
+    assert eventually(
+        lambda: gateway.request("GET", API, token=parsed["access_token"]).status_code == 401
+    )
+    again = httpx.post(f"{gateway.url}/oauth2/token", content=body, headers=form, auth=auth)
+    with pytest.raises(InvalidGrantError):
+        client.parse_request_body_response(again.text)
 
 
 def test_oauthlibs_backend_client_gets_a_token(
