@@ -68,6 +68,7 @@ class ServerParts:
     provider: UpstreamProvider | None = None
     registration: RegistrationPolicy | None = None
     certificates: ClientCertificates | None = None
+    proofs: ProofChecker | None = None
     guard: BruteForceGuard = field(default_factory=BruteForceGuard)
     sign_in_limits: Mapping[str, str] = field(default_factory=dict)
     scope_texts: Mapping[str, str] = field(default_factory=dict)
@@ -129,8 +130,8 @@ def _for_clients(parts: ServerParts, issuance: Issuance) -> list[Route]:
     authenticator = ClientAuthenticator(parts.clients, assertions, certificates, parts.guard, clock)
     revocations = None if state is None else state.revocations
     own_tokens = OwnTokens(parts.keys, issuer, revocations, clock)
-    redis = None if state is None else state.redis
-    binder = Binder(ProofChecker(redis, clock=clock), issuer + at.TOKEN_PATH)
+    proofs = parts.proofs or ProofChecker(None if state is None else state.redis, clock=clock)
+    binder = Binder(proofs, issuer + at.TOKEN_PATH)
     users = parts.users
     tokens = TokenService(
         issuance,
