@@ -102,8 +102,8 @@ class Gateway:
                     stores.redis,
                     keys,
                     issuer,
+                    trust,
                     self._offered([backend.contract for backend in backends], public_url),
-                    trust.proofs,
                 )
             )
             self._pipeline = self._build(
@@ -177,7 +177,7 @@ class Gateway:
 
     def _offered(self, contracts: Sequence[Contract], public_url: str) -> Offered:
         return Offered(
-            scopes=_scopes(contracts),
+            scopes=scopes_of(contracts),
             scope_texts=_scope_texts(contracts),
             resources=[public_url, *(public_url + contract.base_path for contract in contracts)],
             names=list(self.contracts),
@@ -296,7 +296,7 @@ def _upstream_options(
         raise ConfigError(where, str(error), "correct the value") from None
 
 
-def _scopes(contracts: Sequence[Contract]) -> list[str]:
+def scopes_of(contracts: Sequence[Contract]) -> list[str]:
     """Return every scope that a contract declares or needs."""
     found: set[str] = set()
     for contract in contracts:

@@ -16,7 +16,6 @@ from starlette.routing import Route
 
 from gateway.config import Client, Config, ConfigError
 from gateway.config.secrets import SecretStore
-from gateway.identity.certificate import ClientCertificates
 from gateway.identity.clients import (
     PUBLIC,
     SECRET_METHODS,
@@ -25,7 +24,6 @@ from gateway.identity.clients import (
     ClientRegistry,
     hash_secret,
 )
-from gateway.identity.dpop import ProofChecker
 from gateway.identity.issuer import CALLBACK_PATH, checked_issuer
 from gateway.identity.key_schedule import RotationSchedule
 from gateway.identity.keys import KeyRing
@@ -35,7 +33,7 @@ from gateway.identity.server.state import ServerState
 from gateway.identity.server.upstream import ProviderOptions, UpstreamProvider
 from gateway.identity.server.users import UserRecord, Users
 from gateway.identity.tokens import TokenIssuer
-from gateway.upstream.origin import TrustedProxies
+from gateway.identity.trust import Trust
 from portico.limits.engine import LimitEngine
 from portico.redis.client import RedisClient
 
@@ -87,8 +85,8 @@ async def open_authorization_server(
     redis: RedisClient | None,
     keys: KeyRing,
     issuer: TokenIssuer,
+    trust: Trust,
     offered: Offered,
-    proofs: ProofChecker,
 ) -> AsyncIterator[list[Route]]:
     """Yield the routes of the server. Raises ConfigError, IdentityError."""
     async with contextlib.AsyncExitStack() as stack:
@@ -96,27 +94,19 @@ async def open_authorization_server(
         limits = LimitEngine(redis)
         stack.push_async_callback(limits.close)
         identity = config.identity
-        proxies = TrustedProxies(config.trusted_proxies)
-        certificates = None
-        if identity.certificate_header:
-            certificates = ClientCertificates(identity.certificate_header, proxies)
-        clients = [
-            client_record(client_id, client, secrets, offered)
-            for client_id, client in config.clients.items()
-        ]
         yield routes(
             ServerParts(
                 issuer=issuer,
                 keys=keys,
-                clients=ClientRegistry(clients, None if state is None else state.registered),
+                clients=_clients(config, secrets, state, offered),
                 scopes=offered.scopes,
                 state=state,
                 limits=limits,
                 users=Users(user_records(config, secrets)),
                 provider=await _provider(stack, config, secrets, issuer.issuer),
                 registration=_registration(config, secrets, offered),
-                certificates=certificates,
-                proofs=proofs,
+                certificates=trust.certificates if identity.certificate_header else None,
+                proofs=trust.proofs,
                 scope_texts=offered.scope_texts,
                 resources=offered.resources,
                 names=offered.names,
@@ -125,6 +115,16 @@ async def open_authorization_server(
                 grant_seconds=identity.grant_seconds,
             )
         )
+
+
+def _clients(
+    config: Config, secrets: SecretStore, state: ServerState | None, offered: Offered
+) -> ClientRegistry:
+    records = [
+        client_record(client_id, client, secrets, offered)
+        for client_id, client in config.clients.items()
+    ]
+    return ClientRegistry(records, None if state is None else state.registered)
 
 
 def client_record(

@@ -7,8 +7,10 @@ import datetime as dt
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from gateway.app import load_external, scopes_of
 from gateway.authorization_server import server_state
 from gateway.cli.output import CannotRunError
+from gateway.composition import load_contracts
 from gateway.config import Config
 from gateway.config.secrets import SecretStore
 from gateway.identity.server.state import ServerState
@@ -41,6 +43,19 @@ async def _with_state(config: Config, work: Callable[[ServerState], Awaitable[T]
             raise CannotRunError(
                 "the store cannot be used", str(failure), "check redis.url and try again"
             ) from failure
+
+
+def check_scopes(config: Config, scopes: Sequence[str]) -> None:
+    """Raise CannotRunError for a scope that no contract declares."""
+    contracts = [*load_contracts(config).values(), *load_external(config).values()]
+    known = scopes_of(contracts)
+    unknown = sorted(set(scopes) - set(known))
+    if unknown:
+        raise CannotRunError(
+            f"the scope {', '.join(unknown)} cannot be given",
+            "no contract declares it",
+            f"the scopes are {', '.join(known)}",
+        )
 
 
 def as_day(seconds: int) -> str:

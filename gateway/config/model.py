@@ -312,8 +312,8 @@ class Client(_Strict):
     """Whether it may introspect tokens of others, as a resource server does."""
 
     audiences: list[str] = Field(default_factory=list)
-    """APIs by name, such as `process/orders.v1`, that it may exchange tokens for. Whoever has such
-    a token is trusted as another tier is, and says for whom it calls."""
+    """APIs by name, such as `process/orders.v1`, that it may exchange tokens for, besides the
+    gateway as a whole and the addresses of its APIs."""
 
     jwks: Path | None = None
     """A file with its public keys (a JWK Set), for `private_key_jwt`; with `x5c` certificates for

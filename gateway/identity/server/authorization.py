@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gateway.identity.server.state import ServerState
 
 PUSHED_SECONDS = 90
+# Eleven days; who signed in longer ago is not signed in any more.
+_MAX_AGE_DIGITS = 6
 URN = "urn:ietf:params:oauth:request_uri:"
 
 # What may be part of an authorization request; how the client proved itself is not.
@@ -45,6 +47,7 @@ _PARAMETERS = frozenset(
         "code_challenge_method",
         "resource",
         "response_mode",
+        "max_age",
     }
 )
 
@@ -69,6 +72,8 @@ class Asked:
     form: Form
     redirect_uri: str
     scopes: tuple[str, ...]
+    # How long ago the person may have signed in (RFC 9470 section 4), None for any time.
+    max_age_seconds: int | None = None
 
 
 class AuthorizationRequests:
@@ -125,6 +130,7 @@ class AuthorizationRequests:
             self._issuance.audiences(request.resources)
             if first(form, "response_mode") not in {"", "query"}:
                 raise InvalidRequestError("the response_mode is query")
+            max_age_seconds = _max_age(form)
         except OAuth2Error as error:
             error.redirect_uri, error.state = grant.redirect_uri, request.payload.state
             raise
@@ -133,6 +139,7 @@ class AuthorizationRequests:
             form=form,
             redirect_uri=grant.redirect_uri,
             scopes=tuple(request.scope.split()),
+            max_age_seconds=max_age_seconds,
         )
 
     async def allow(self, asked: Asked, person: SignedIn, scopes: Sequence[str]) -> str:
@@ -171,6 +178,15 @@ class AuthorizationRequests:
 
     def _with_issuer(self, uri: str) -> str:
         return with_parameters(uri, {"iss": self._issuance.issuer.issuer})
+
+
+def _max_age(form: Form) -> int | None:
+    text = first(form, "max_age")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_AGE_DIGITS:
+        raise InvalidRequestError("max_age is a number of seconds")
+    return int(text)
 
 
 def with_parameters(uri: str, members: Mapping[str, str]) -> str:

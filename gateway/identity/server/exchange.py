@@ -81,6 +81,7 @@ class TokenExchange(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Aut
             lifetime_seconds=lifetime_seconds,
             actor=_actor(request, subject),
             confirmation=request.confirmation,
+            authenticated_at=subject.authenticated_at,
         )
         answer = issuance.answer(request.token)
         return 200, {**answer, "issued_token_type": ACCESS_TOKEN_TYPE}, ()

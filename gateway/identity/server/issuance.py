@@ -55,13 +55,11 @@ class Issuance:
     ) -> tuple[str, ...]:
         """Return what an exchanged token is for. Names need a permission of the client."""
         for audience in audiences:
-            if audience == self.issuer.audience:
-                continue
-            if audience not in client.audiences or audience not in self._names:
+            allowed = audience in client.audiences and audience in self._names
+            if audience != self.issuer.audience and not allowed:
                 raise InvalidTargetError("the client may not get tokens for an audience")
-        return self.audiences(resources)[: len(resources)] + tuple(dict.fromkeys(audiences)) or (
-            self.issuer.audience,
-        )
+        addresses = self.audiences(resources) if resources else ()
+        return (*addresses, *dict.fromkeys(audiences)) or (self.issuer.audience,)
 
     def is_at_the_edge(self, audience: str) -> bool:
         """Tell whether an audience is the gateway or a resource, and no API by its name."""

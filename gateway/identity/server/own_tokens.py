@@ -29,6 +29,7 @@ class OwnToken:
     expires_at: float
     actor: Mapping[str, object] | None
     may_act: str | None
+    authenticated_at: int
     claims: Mapping[str, object]
 
 
@@ -77,6 +78,7 @@ class OwnTokens:
             token_id=caller.token_id,
             expires_at=caller.expires_at,
             actor=caller.actor,
+            authenticated_at=int(caller.authenticated_at),
             may_act=str(may_act.get("sub")) if isinstance(may_act, dict) else None,
             claims=claims,
         )

@@ -118,7 +118,7 @@ def _policy(leads_to: str) -> str:
     """
     client = f" https: {origin_of(leads_to)}" if leads_to else ""
     return (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+        "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
         f"frame-ancestors 'none'; form-action 'self'{client}"
     )
 

@@ -130,8 +130,7 @@ def _for_clients(parts: ServerParts, issuance: Issuance) -> list[Route]:
     authenticator = ClientAuthenticator(parts.clients, assertions, certificates, parts.guard, clock)
     revocations = None if state is None else state.revocations
     own_tokens = OwnTokens(parts.keys, issuer, revocations, clock)
-    redis = None if state is None else state.redis
-    proofs = parts.proofs or ProofChecker(redis, clock=clock)
+    proofs = parts.proofs or ProofChecker(None if state is None else state.redis, clock=clock)
     binder = Binder(proofs, issuer + at.TOKEN_PATH)
     users = parts.users
     tokens = TokenService(

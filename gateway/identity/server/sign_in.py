@@ -54,6 +54,14 @@ class Interaction:
 
     name: str
     asked: Asked
+    begun_at: int
+
+    def accepts(self, person: Person | None) -> bool:
+        """Tell whether someone signed in recently enough for what is asked."""
+        if person is None or self.asked.max_age_seconds is None:
+            return person is not None
+        # Measured from the request: time spent on its own pages does not count.
+        return person.signed_in.authenticated_at >= self.begun_at - self.asked.max_age_seconds
 
 
 class SignIn:
@@ -113,12 +121,15 @@ class SignIn:
         form = await self._requests.resolve(client, query)
         asked = self._requests.check(client, form)
         browser = self._cookies.browser(request) or new_browser()
-        name = await self._records.put(
-            Kind.INTERACTION,
-            {"client_id": client.client_id, "form": form, "browser": hashed(browser)},
-            INTERACTION_SECONDS,
-        )
-        interaction = Interaction(name=name, asked=asked)
+        now = int(self._clock())
+        members = {
+            "client_id": client.client_id,
+            "form": form,
+            "browser": hashed(browser),
+            "begun_at": now,
+        }
+        name = await self._records.put(Kind.INTERACTION, members, INTERACTION_SECONDS)
+        interaction = Interaction(name=name, asked=asked, begun_at=now)
         person = await self._person(request)
         response = await self._go_on(interaction, person)
         self._cookies.set_browser(response, browser)
@@ -127,7 +138,7 @@ class SignIn:
     async def _go_on(self, interaction: Interaction, person: Person | None) -> Response:
         """Return the next page for a person, or the answer when nothing needs to be asked."""
         asked = interaction.asked
-        if person is None:
+        if person is None or not interaction.accepts(person):
             return self._pages.sign_in(asked, interaction.name)
         if asked.client.first_party:
             return await self._allow(interaction, person)
@@ -175,7 +186,7 @@ class SignIn:
         form = await self.posted(request)
         interaction = await self.interaction(request, form)
         person = await self._person(request)
-        if person is None:
+        if person is None or not interaction.accepts(person):
             return self._pages.sign_in(interaction.asked, interaction.name)
         decision = first(form, "decision")
         if decision == "allow":
@@ -218,7 +229,8 @@ class SignIn:
         client = await self._clients.find(kept["client_id"])
         if client is None:
             raise InvalidRequestError("the application is not known here any more")
-        return Interaction(name=name, asked=self._requests.check(client, kept["form"]))
+        asked = self._requests.check(client, kept["form"])
+        return Interaction(name=name, asked=asked, begun_at=kept["begun_at"])
 
     async def _person(self, request: Request) -> Person | None:
         """Return who is signed in; someone the configuration does not know any more is not."""

@@ -77,7 +77,7 @@ def test_a_public_client_has_no_secret(portico: Run, config: Path) -> None:
         (["a b"], "not a client id"),
         (["acme", "--grant", "authorization_code"], "has no redirect_uris"),
         (["acme", "--public"], "is public"),
-        (["acme", "--scope", "a b"], "invalid scope"),
+        (["acme", "--scope", "kiosk:unknown"], "no contract declares it"),
     ],
     ids=str,
 )

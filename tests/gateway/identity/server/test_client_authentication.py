@@ -22,7 +22,7 @@ from gateway.identity.clients import (
     TLS_CLIENT_AUTH,
     ClientRegistry,
 )
-from gateway.identity.dpop import ALGORITHMS
+from gateway.identity.dpop import ALGORITHMS, Nonces, ProofChecker
 from gateway.identity.keys import KeyRing
 from gateway.identity.server.assertions import ASSERTION_TYPE, MAX_LIFETIME_SECONDS
 from tests.gateway.identity.server.deployment import (
@@ -280,13 +280,33 @@ async def test_a_token_is_bound_to_the_key_of_a_dpop_proof(
     assert (await refresh(http, "bound", token)).status_code == 200
 
 
-def proof(key: ECKey) -> str:
+async def test_dp_02_a_proof_without_the_nonce_that_is_asked_for_is_400(
+    redis: RedisClient, ring: KeyRing
+) -> None:
+    proofs = ProofChecker(redis, nonces=Nonces(b"a secret of the tests"))
+    deployment = deploy(redis, ring, time.time, proofs=proofs)
+    key = ECKey.generate_key("P-256")
+    async with deployment.http() as http:
+        http.headers["dpop"] = proof(key)
+        first = await ask(http, "service", GRANT)
+        assert_refused(first, 400, "use_dpop_nonce")
+        http.headers["dpop"] = proof(key, nonce=first.headers["dpop-nonce"])
+
+        assert (await ask(http, "service", GRANT)).json()["token_type"] == "DPoP"
+        used = await ask(http, "service", GRANT)
+        assert_refused(used, 400, "invalid_dpop_proof")
+        http.headers["dpop"] = "x.y.z"
+        assert_refused(await ask(http, "service", GRANT), 400, "invalid_dpop_proof")
+
+
+def proof(key: ECKey, **changes: Any) -> str:
     header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
     claims = {
         "htm": "POST",
         "htu": f"{ISSUER}/oauth2/token",
         "iat": int(time.time()),
         "jti": secrets.token_hex(8),
+        **changes,
     }
     return jwt.encode(header, claims, key, algorithms=[ALGORITHMS[0]])
 

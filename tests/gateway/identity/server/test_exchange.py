@@ -59,7 +59,8 @@ def claims_of(deployment: Deployment, response: httpx.Response) -> dict[str, Any
 async def test_a_service_acts_for_the_person_who_called_it(
     deployment: Deployment, http: httpx.AsyncClient
 ) -> None:
-    response = await ask(http, "broker", asking(subject_token(deployment), audience=TIER))
+    token = subject_token(deployment, authenticated_at=1_700_000_000)
+    response = await ask(http, "broker", asking(token, audience=TIER))
 
     body, claims = response.json(), claims_of(deployment, response)
     assert body["issued_token_type"] == ACCESS
@@ -67,6 +68,7 @@ async def test_a_service_acts_for_the_person_who_called_it(
     assert body["expires_in"] <= 300
     assert (claims["sub"], claims["client_id"], claims["aud"]) == ("u-1", "broker", TIER)
     assert claims["act"] == {"sub": "broker"}
+    assert claims["auth_time"] == 1_700_000_000
     # What both the token and the client may do.
     assert claims["scope"] == "orders:read"
 

@@ -20,6 +20,7 @@ from tests.gateway.identity.server.deployment import (
     Deployment,
     Pair,
     answer_of,
+    authorize,
     deploy,
     hidden,
     question,
@@ -98,6 +99,33 @@ async def test_who_is_signed_in_is_only_asked_for_consent(browser: httpx.AsyncCl
 
     assert 'name="password"' not in page.text
     assert 'value="allow"' in page.text
+
+
+async def test_who_signed_in_too_long_ago_signs_in_again(
+    browser: httpx.AsyncClient, http: httpx.AsyncClient
+) -> None:
+    """A step-up challenge (RFC 9470) leads here with a max_age."""
+    await sign_in(browser, question("shop", Pair()))
+    recent = await browser.get("/oauth2/authorize", params=question("shop", Pair(), max_age="3600"))
+    assert 'value="allow"' in recent.text
+    await asyncio.sleep(1.1)
+    pair = Pair()
+    parameters = question("shop", pair, max_age="0")
+    page = await browser.get("/oauth2/authorize", params=parameters)
+    assert 'name="password"' in page.text
+    refused = await browser.post(
+        "/oauth2/consent", data={"interaction": hidden(page), "decision": "allow"}
+    )
+    assert 'name="password"' in refused.text
+
+    answer = await authorize(browser, parameters)
+
+    assert (await redeem(http, "shop", answer["code"], pair)).status_code == 200
+    for wrong in ("-1", "x", "1e3", "9" * 20, "²"):
+        refused = await browser.get(
+            "/oauth2/authorize", params=question("shop", Pair(), max_age=wrong)
+        )
+        assert answer_of(refused)["error"] == "invalid_request"
 
 
 async def test_a_first_party_client_needs_no_consent(
