@@ -18,6 +18,7 @@ from gateway.authorization_server import key_ring
 from gateway.composition import choose, load_contracts, open_tiers
 from gateway.config.secrets import SecretStore
 from gateway.identity.tokens import TokenIssuer
+from gateway.stores import Stores
 from portico.client.tiers import TierClient
 from portico.deadline import Deadline
 from portico.problems import Problem
@@ -91,6 +92,7 @@ async def test_in_one_process_an_api_is_called_by_the_layer_above_only(tmp_path:
         choose(contracts, config, ()),
         issuer=issuer,
         secrets=SecretStore(tmp_path),
+        stores=Stores(),
     ) as tiers:
         for caller, callee in PAIRS:
             operation = contracts[callee].operations[OPERATIONS[callee]]
