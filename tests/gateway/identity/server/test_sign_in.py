@@ -12,7 +12,9 @@ import pytest
 
 from gateway.identity.errors import IdentityError
 from gateway.identity.keys import KeyRing
+from gateway.identity.server.sign_in_limits import SignInLimits, Standing
 from gateway.identity.server.users import UserRecord, Users, hash_password
+from portico.limits.engine import LimitEngine
 from tests.gateway.identity.server.deployment import (
     ISSUER,
     PASSWORD,
@@ -224,6 +226,22 @@ async def test_as_12_parallel_guesses_are_no_way_around_the_limit(deployment: De
     statuses = await asyncio.gather(*(guess(number) for number in range(20)))
 
     assert sorted(statuses) == [401] * 10 + [429] * 10
+
+
+async def test_attempts_that_cannot_be_counted_are_not_made(
+    redis: RedisClient, redis_server: Server
+) -> None:
+    engine = LimitEngine(redis)
+    limits = SignInLimits(engine)
+    assert (await limits.attempt("ada", "192.0.2.1")).standing is Standing.ALLOWED
+    redis_server.kill()
+    try:
+        standings = [(await limits.attempt("ada", "192.0.2.1")).standing for _ in range(3)]
+    finally:
+        redis_server.start()
+        await engine.close()
+
+    assert standings == [Standing.UNKNOWN] * 3
 
 
 async def test_without_redis_nobody_signs_in_and_services_go_on(
