@@ -227,8 +227,10 @@ async def _provider(
     where = "identity.provider"
     if "openid" not in provider.scopes:
         raise ConfigError(f"{where}.scopes", "openid is not among them", "add openid")
+    # The slash that some have at the end is part of their name.
+    checked_issuer(provider.issuer.rstrip("/"))
     options = ProviderOptions(
-        issuer=checked_issuer(provider.issuer.rstrip("/")),
+        issuer=provider.issuer,
         client_id=provider.client_id,
         client_secret=secrets.resolve(provider.client_secret, f"{where}.client_secret"),
         name=provider.name,

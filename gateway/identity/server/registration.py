@@ -29,6 +29,7 @@ from gateway.identity.issuer import REGISTER_PATH
 from gateway.identity.json_object import read_object
 from gateway.identity.redirect_uris import wrong_with
 from gateway.identity.server.endpoint import NO_STORE, answered, as_json
+from gateway.identity.server.errors import too_many_attempts
 from gateway.identity.server.forms import read_body
 from gateway.identity.server.registered_clients import RegisteredClients, Registration
 
@@ -115,6 +116,7 @@ class RegistrationEndpoint:
         return await answered(lambda: self._manage(request))
 
     async def _register(self, request: Request) -> Response:
+        self._hold_off(request)
         presented = _bearer(request)
         if not compare_digest(_hashed(presented), self._policy.initial_hash):
             raise self._rejected(request)
@@ -129,6 +131,7 @@ class RegistrationEndpoint:
         return as_json(201, self._described(registration, secret=shown, token=management), {})
 
     async def _manage(self, request: Request) -> Response:
+        self._hold_off(request)
         presented = _bearer(request)
         registration = await self._registered.read(str(request.path_params["client_id"]))
         expected = "" if registration is None else registration.management_hash
@@ -238,9 +241,18 @@ class RegistrationEndpoint:
             document["client_secret_expires_at"] = record.secret_expires_at
         return document
 
+    def _hold_off(self, request: Request) -> None:
+        wait_seconds = self._guard.address_wait_seconds(_address(request))
+        if wait_seconds:
+            raise too_many_attempts(wait_seconds)
+
     def _rejected(self, request: Request) -> TokenError:
-        self._guard.failed("", request.client.host if request.client else "")
+        self._guard.failed("", _address(request))
         return TokenError()
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def _metadata(request: Request) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.gateway.identity.server.deployment import (
     answer_of,
     assert_refused,
     basic,
+    deploy,
     hidden,
     question,
     sign_in,
@@ -24,6 +26,8 @@ from tests.gateway.identity.server.deployment import (
 if TYPE_CHECKING:
     import httpx
 
+    from gateway.identity.keys import KeyRing
+    from portico.redis.client import RedisClient
     from tests.portico.redis.servers import Server
 
 pytestmark = pytest.mark.anyio
@@ -264,6 +268,19 @@ async def test_as_10_a_change_has_the_client_id_and_nothing_that_was_issued(
     answer = await http.put(path, json=kept, headers=bearer(registered))
 
     assert_refused(answer, 400, "invalid_request")
+
+
+async def test_as_12_guesses_at_the_tokens_of_registration_are_limited(
+    redis: RedisClient, ring: KeyRing
+) -> None:
+    guard = {"per_address": "3/minute", "per_client": "100/minute"}
+    deployment = deploy(redis, ring, time.time, guard=guard)
+    async with deployment.http() as http:
+        statuses = [(await register(http, APP, f"guess-{n}")).status_code for n in range(5)]
+        assert statuses == [401] * 3 + [429] * 2
+        assert_refused(await register(http, APP), 429, "temporarily_unavailable")
+        managed = await http.get(f"{REGISTER}/x", headers={"authorization": "Bearer x"})
+        assert_refused(managed, 429, "temporarily_unavailable")
 
 
 async def test_redis_holds_no_secret_of_a_client(
