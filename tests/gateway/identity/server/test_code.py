@@ -410,6 +410,7 @@ async def test_as_07_a_token_is_for_the_resources_that_were_asked_for(
     [
         "https://elsewhere.example",
         f"{ORDERS}#fragment",
+        "https://[",
         "/process/orders/v1",
         "process/orders.v1",
         f"{ORDERS}/",
