@@ -122,7 +122,6 @@ async def _gateway(holder: list[Any], name: str, upstream_url: str) -> AsyncIter
         client = TierClient(service.contract.name, {})
         backend = ServiceBackend(service, client, timeout_seconds=30, body_bytes=1024 * 1024)
     log = AccessLog()
-    log.start()
     router = build_router([backend])
     verifier = TokenVerifier(*built_in(keys, ISSUER))
     trust = Trust(Config(), verifier=verifier, audience=AUDIENCE)

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from gateway.access_log import AccessLog
@@ -19,14 +20,15 @@ from gateway.control import RESERVED, control_app, is_reserved
 from gateway.cors import CORSPolicy
 from gateway.endpoints import Backend, Endpoint, UpstreamBackend
 from gateway.exchange import Receive, Scope, Send
-from gateway.idempotency import IdempotentWrites
 from gateway.identity.resource_metadata import Resources
 from gateway.identity.tokens import TokenIssuer
-from gateway.identity.trust import Trust, open_trust
+from gateway.identity.trust import open_trust
+from gateway.metrics import RequestMetrics, metrics_route
 from gateway.pipeline import Pipeline
 from gateway.portal.catalogue import describe
 from gateway.portal.site import routes as portal_routes
 from gateway.stores import Stores, open_stores
+from gateway.traffic import open_traffic
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.upstream.origin import TrustedProxies
 from portico.contract import (
@@ -85,6 +87,7 @@ class Gateway:
                     self.names,
                     issuer=issuer,
                     secrets=self.secrets,
+                    stores=stores,
                     injected=injected,
                 )
             )
@@ -92,9 +95,9 @@ class Gateway:
             backends: list[Backend] = [tiers.backends[name] for name in shown]
             for name, contract in self.external.items():
                 backends.append(await self._upstream(stack, name, contract))
-            log = self._access_log(stack)
             watching = asyncio.create_task(keys.watch())
             stack.callback(watching.cancel)
+            contracts = [backend.contract for backend in backends]
             identity = await stack.enter_async_context(
                 open_authorization_server(
                     config,
@@ -103,11 +106,30 @@ class Gateway:
                     keys,
                     issuer,
                     trust,
-                    self._offered([backend.contract for backend in backends], public_url),
+                    self._offered(contracts, public_url),
                 )
             )
-            self._pipeline = self._build(
-                backends, stores, trust, issuer, public_url, [*identity], log
+            router = build_router(backends)
+            endpoints = list(router.targets())
+            traffic = await stack.enter_async_context(open_traffic(config, stores, endpoints))
+            metrics = RequestMetrics()
+            resources = self._resources(issuer, public_url)
+            routes = [*identity, *resources.routes(contracts)]
+            self._pipeline = Pipeline(
+                router,
+                self._control(contracts, stores, routes, public_url, metrics),
+                authenticator=trust.authenticator(
+                    endpoints,
+                    contracts=self.contracts,
+                    closed=[name for name in self.names if not self._is_open(name)],
+                    resources=resources,
+                ),
+                cors=self._cors(),
+                access_log=self._access_log(stack),
+                type_base=type_base,
+                metrics=metrics,
+                traffic=traffic,
+                trusted_proxies=TrustedProxies(config.trusted_proxies),
             )
             try:
                 yield
@@ -127,52 +149,34 @@ class Gateway:
         api = self.config.apis.get(name)
         return api.exposed if api is not None else None
 
-    def _build(
+    def _control(
         self,
-        backends: Sequence[Backend],
+        contracts: Sequence[Contract],
         stores: Stores,
-        trust: Trust,
-        issuer: TokenIssuer,
-        public_url: str,
         identity: Sequence[BaseRoute],
-        log: AccessLog | None,
-    ) -> Pipeline:
-        contracts = [backend.contract for backend in backends]
-        type_base = f"{public_url}/portal/problems/"
+        public_url: str,
+        metrics: RequestMetrics,
+    ) -> Starlette:
+        """Return what answers everything that is no operation of a contract."""
         # Published as written: a 3.0 document stays one.
         entries = [describe(c.name, c.bundle.document, base_path=c.base_path) for c in contracts]
-        resources = Resources(
-            public_url=public_url,
-            issuers=[issuer.issuer, *(one.issuer for one in self.config.identity.issuers.values())],
-            dpop_required=self.config.identity.dpop.required,
-            certificates=bool(self.config.identity.certificate_header),
-        )
-        control = control_app(
+        return control_app(
             [
                 *identity,
-                *resources.routes(contracts),
+                metrics_route(metrics, stores, self.config.metrics.networks),
                 *portal_routes(entries, public_url=public_url, request_id=_request_id),
             ],
             ready=lambda: "draining" if self.draining else stores.missing,
-            type_base=type_base,
+            type_base=f"{public_url}/portal/problems/",
         )
-        cors = self.config.cors
-        router = build_router(backends)
-        endpoints = [endpoint for leaf in router.leaves() for endpoint, _ in leaf.methods.values()]
-        return Pipeline(
-            router,
-            control,
-            authenticator=trust.authenticator(
-                endpoints,
-                contracts=self.contracts,
-                closed=[name for name in self.names if not self._is_open(name)],
-                resources=resources,
-            ),
-            cors=CORSPolicy(cors.origins, cors.max_age_seconds) if cors.origins else None,
-            access_log=log,
-            type_base=type_base,
-            idempotency=self._idempotency(stores, router),
-            trusted_proxies=TrustedProxies(self.config.trusted_proxies),
+
+    def _resources(self, issuer: TokenIssuer, public_url: str) -> Resources:
+        identity = self.config.identity
+        return Resources(
+            public_url=public_url,
+            issuers=[issuer.issuer, *(one.issuer for one in identity.issuers.values())],
+            dpop_required=identity.dpop.required,
+            certificates=bool(identity.certificate_header),
         )
 
     def _offered(self, contracts: Sequence[Contract], public_url: str) -> Offered:
@@ -184,12 +188,9 @@ class Gateway:
             is_all=not self._only,
         )
 
-    def _idempotency(self, stores: Stores, router: Router[Endpoint]) -> IdempotentWrites | None:
-        if stores.records is None:
-            return None
-        endpoints = [endpoint for leaf in router.leaves() for endpoint, _ in leaf.methods.values()]
-        retention = self.config.idempotency.retention_seconds
-        return IdempotentWrites(stores.records, endpoints, retention)
+    def _cors(self) -> CORSPolicy | None:
+        cors = self.config.cors
+        return CORSPolicy(cors.origins, cors.max_age_seconds) if cors.origins else None
 
     async def _upstream(
         self, stack: contextlib.AsyncExitStack, name: str, contract: Contract
@@ -213,7 +214,6 @@ class Gateway:
         if self.config.access_log == "off":
             return None
         log = AccessLog()
-        log.start()
         stack.callback(log.stop)
         return log
 

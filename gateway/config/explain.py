@@ -100,6 +100,7 @@ _BY_KIND: Mapping[str, Callable[[Any], tuple[str, str]]] = {
     ),
 }
 _PATTERNS = {
+    r"^[A-Za-z0-9-]*$": ("the name of a header field such as Client-Cert", "leave out spaces"),
     r"^(/[A-Za-z0-9._~-]+)+$": ("a path such as /partner/weather", "begin with a slash"),
     r"^[\x21\x23-\x5b\x5d-\x7e]+$": ("a scope such as orders:read", "leave out spaces and quotes"),
 }

@@ -81,6 +81,8 @@ def _decode(data: dict[str, Any]) -> Config:
         _check_issuer(("identity", "issuers", name), issuer)
     for client_id, client in config.clients.items():
         _check_client(("clients", client_id), client)
+    for index, network in enumerate(config.metrics.networks):
+        _check(("metrics", "networks", str(index)), ip_network, network)
     for name, external in config.external.items():
         _check_external(("external", name), external)
     return config

@@ -104,9 +104,13 @@ class Revocations:
     def _joined(self) -> None:
         # Nobody knows what was published before.
         self._forget()
+        if self.stale:
+            _log.info("revoked tokens are heard of")
         self.stale = False
 
     def _lost(self) -> None:
+        if not self.stale:
+            _log.warning("tokens that others revoke are not heard of until redis is back")
         self.stale = True
 
     def __repr__(self) -> str:

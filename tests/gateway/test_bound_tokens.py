@@ -260,6 +260,61 @@ def test_where_proofs_are_required_bearer_tokens_are_refused_but_for_tiers(
         assert document["dpop_bound_access_tokens_required"] is True
 
 
+# From the token endpoint to an API.
+
+
+def get_token(served: Served, proof: bytes | None = None) -> httpx.Response:
+    secret = served.gateway.secrets.resolve("generated:tests", "")
+    return served.client.post(
+        f"{served.url}/oauth2/token",
+        data={"grant_type": "client_credentials", "scope": "kiosk:use"},
+        auth=("tests", secret),
+        headers={} if proof is None else {"DPoP": proof.decode()},
+    )
+
+
+def prove_for_token(prover: Prover, **changes: Any) -> bytes:
+    return prover.proof("POST", f"{PUBLIC_URL}/oauth2/token", now=time.time(), **changes)
+
+
+def test_a_token_is_issued_to_a_key_and_accepted_from_its_holder(
+    served: Served, prover: Prover
+) -> None:
+    granted = get_token(served, prove_for_token(prover))
+
+    assert granted.status_code == 200
+    assert granted.json()["token_type"] == "DPoP"
+    token = granted.json()["access_token"]
+    assert ask(served, token, prove(prover, token)).status_code == 200
+    assert_challenge(ask(served, token, scheme="Bearer"), "invalid_token")
+    other = Prover()
+    assert_challenge(ask(served, token, prove(other, token)), "invalid_dpop_proof")
+
+
+def test_dp_02_the_token_endpoint_answers_400(served: Served, prover: Prover) -> None:
+    proof = prove_for_token(prover)
+    assert get_token(served, proof).status_code == 200
+    for wrong in (proof, b"x.y.z", prove_for_token(prover, htm="GET")):
+        response = get_token(served, wrong)
+        assert response.status_code == 400
+        assert response.json()["error"] == "invalid_dpop_proof"
+
+
+def test_dp_05_a_nonce_of_the_token_endpoint_is_good_at_the_apis(
+    redis_server: Server, prover: Prover, tmp_path: Path
+) -> None:
+    with in_process(
+        tmp_path, redis={"url": redis_server.url}, identity={"dpop": {"nonce": True}}
+    ) as served:
+        first = get_token(served, prove_for_token(prover))
+        assert first.status_code == 400
+        assert first.json()["error"] == "use_dpop_nonce"
+        nonce = first.headers["dpop-nonce"]
+        granted = get_token(served, prove_for_token(prover, nonce=nonce))
+        token = granted.json()["access_token"]
+        assert ask(served, token, prove(prover, token, nonce=nonce)).status_code == 200
+
+
 # Certificates.
 
 

@@ -6,15 +6,17 @@ import contextlib
 import hashlib
 import hmac
 import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwt
 
-from gateway.config import ConfigError
+from gateway.config import ConfigError, load_config
 from tests.gateway.identity.forging import encode
 from tests.gateway.identity.provider import CLIENT, Provider, new_key, providing
 from tests.support.serving import BASKET, KIOSK, PUBLIC_URL, Served, eventually, in_process
@@ -27,18 +29,24 @@ if TYPE_CHECKING:
 CHOICE = "/experience/kiosk/v1/choices/a"
 MIXED = "/experience/kiosk/v1/mixed"
 AUDIENCE = "api://portico"
-# Shapes of claims as the documentation of each vendor shows them; docs/identity-providers.md has
-# the same settings.
-ENTRA = {
-    "legacy_typ": True,
-    "scope_claims": ["scp", "roles"],
-    "scope_names": {"Kiosk.Use": ["kiosk:use"]},
-}
-KEYCLOAK = {
-    "legacy_typ": True,
-    "scope_claims": ["scope", "/realm_access/roles", "/resource_access/portico/roles"],
-}
-OKTA = {"legacy_typ": True, "scope_claims": ["scp"]}
+DOCUMENT = Path(__file__).parents[2] / "docs" / "identity-providers.md"
+# What tests give a provider of their own, whatever the vendor's address and audience are.
+OWN = ("issuer", "audience", "algorithms")
+
+
+def documented(name: str, **changes: Any) -> dict[str, Any]:
+    """Return the settings that the document shows for a vendor."""
+    blocks = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    found: dict[str, Any] = {}
+    for block in blocks:
+        found |= yaml.safe_load(block)["identity"]["issuers"]
+    settings = {key: value for key, value in found[name].items() if key not in OWN}
+    return {**settings, **changes}
+
+
+ENTRA = documented("entra", scope_names={"Kiosk.Use": ["kiosk:use"]})
+KEYCLOAK = documented("keycloak")
+OKTA = documented("okta")
 
 
 @contextlib.contextmanager
@@ -437,6 +445,22 @@ def test_7662_an_answer_counts_no_longer_than_its_token(tmp_path: Path) -> None:
         provider.tokens["opaque"] = active(exp=int(time.time()) + 2)
         assert ask(served, "opaque").status_code == 200
         assert eventually(lambda: ask(served, "opaque").status_code == 401, 5.0)
+
+
+# What the document shows.
+
+
+@pytest.mark.parametrize(
+    "block", re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL), ids=len
+)
+def test_every_configuration_of_the_document_is_one(block: str, tmp_path: Path) -> None:
+    file = tmp_path / "portico.yaml"
+    file.write_text(block)
+
+    config = load_config(file, {})
+
+    (issuer,) = config.identity.issuers.values()
+    assert issuer.issuer.startswith("https://")
 
 
 # Configurations that do not start.
