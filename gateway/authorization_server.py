@@ -203,6 +203,12 @@ def _registration(
         return None
     where = "identity.registration"
     _check_scopes(f"{where}.scopes", registration.scopes, offered)
+    if registration.plan and registration.plan not in config.rate_limits.plans:
+        raise ConfigError(
+            f"{where}.plan",
+            f"there is no plan {registration.plan!r}",
+            f"the plans are {', '.join(config.rate_limits.plans) or 'none yet'}",
+        )
     token = secrets.resolve(registration.initial_token, f"{where}.initial_token")
     if len(token) < _MIN_TOKEN_CHARACTERS:
         raise ConfigError(
