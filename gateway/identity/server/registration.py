@@ -28,7 +28,7 @@ from gateway.identity.errors import ClientRecordError
 from gateway.identity.issuer import REGISTER_PATH
 from gateway.identity.json_object import read_object
 from gateway.identity.redirect_uris import wrong_with
-from gateway.identity.server.endpoint import NO_STORE, answered, as_json
+from gateway.identity.server.endpoint import NO_STORE, as_json, present
 from gateway.identity.server.errors import too_many_attempts
 from gateway.identity.server.forms import read_body
 from gateway.identity.server.registered_clients import RegisteredClients, Registration
@@ -47,6 +47,8 @@ _SECRET_BYTES = 32
 _DEFAULT_GRANTS = (AUTHORIZATION_CODE,)
 # What a client may say about itself that is kept and told, but not acted upon.
 _TEXTS = ("client_name", "client_uri", "policy_uri", "tos_uri", "software_id", "software_version")
+_KEY_MEMBERS = ("kty", "crv", "x", "y", "n", "e", "kid", "use", "alg")
+_SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _ISSUED = (
     "registration_access_token",
     "registration_client_uri",
@@ -109,11 +111,11 @@ class RegistrationEndpoint:
 
     async def register(self, request: Request) -> Response:
         """Answer `POST /oauth2/register`."""
-        return await answered(lambda: self._register(request))
+        return await present(lambda: self._register(request))
 
     async def manage(self, request: Request) -> Response:
         """Answer GET, PUT and DELETE below it."""
-        return await answered(lambda: self._manage(request))
+        return await present(lambda: self._manage(request))
 
     async def _register(self, request: Request) -> Response:
         self._hold_off(request)
@@ -183,10 +185,10 @@ class RegistrationEndpoint:
         }
         kept["response_types"] = ["code"] if AUTHORIZATION_CODE in kept["grant_types"] else []
         if "jwks" in metadata:
-            kept["jwks"] = metadata["jwks"]
+            kept["jwks"] = _key_set(metadata["jwks"])
         try:
             record = self._record(kept, client_id, hashes if method in SECRET_METHODS else ())
-        except (ClientRecordError, TypeError, AttributeError) as error:
+        except ClientRecordError as error:
             raise MetadataError(str(error).partition(client_id)[2].strip() or "unusable") from None
         return record, kept
 
@@ -283,6 +285,26 @@ def _texts(metadata: Mapping[str, Any], name: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise MetadataError(f"{name} is not a list of texts")
     return list(dict.fromkeys(value))
+
+
+def _key_set(jwks: object) -> dict[str, Any]:
+    """Return a JWK Set with the members that are looked at: what else is in it is not kept."""
+    members = jwks.get("keys") if isinstance(jwks, dict) else None
+    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+        raise MetadataError("jwks is not a JWK Set")
+    if any(_SECRET_MEMBERS & member.keys() for member in members):
+        raise MetadataError("jwks has a private or symmetric key")
+    return {"keys": [_key(member) for member in members]}
+
+
+def _key(member: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: member[name] for name in _KEY_MEMBERS if isinstance(member.get(name), str)}
+    chain = member.get("x5c", [])
+    if not isinstance(chain, list):
+        raise MetadataError("x5c is not a list of certificates")
+    if not all(isinstance(text, str) and text.isascii() for text in [*found.values(), *chain]):
+        raise MetadataError("a key in jwks is not one")
+    return {**found, "x5c": chain} if chain else found
 
 
 def _redirect_uris(metadata: Mapping[str, Any], *, native: bool) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.identity.issuer import CONSENT_PATH
@@ -270,10 +270,13 @@ class SignIn:
             if error.redirect_uri:
                 return _see_other(self._requests.failure(error))
             status = error.status_code if error.status_code in {403, 408, 413} else 400
-            text = f"{plain_description(error)}."
-            return self._pages.failure(status, "This request cannot be answered", text.capitalize())
+            text = plain_description(error)
+            text = f"{text[:1].upper()}{text[1:]}."
+            return self._pages.failure(status, "This request cannot be answered", text)
         except RedisFailure:
             return self._unavailable()
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
 
     def _unavailable(self) -> Response:
         text = "Nobody can sign in at the moment. Try again in a minute."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
@@ -16,6 +16,7 @@ from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.tokens import TokenIssuer
 from tests.gateway.identity.server.deployment import (
     CLIENTS,
+    INITIAL_TOKEN,
     ISSUER,
     SCOPES,
     Deployment,
@@ -148,6 +149,22 @@ async def test_nothing_is_answered_with_500(redis: RedisClient, ring: KeyRing, b
                 headers = {"content-type": kind.encode(), "authorization": b"Bearer \xff"}
                 answers.append(await http.post(path, content=body, headers=headers))
             assert max(answer.status_code for answer in answers) < 500
+
+
+async def test_a_client_that_leaves_is_no_failure(redis: RedisClient, ring: KeyRing) -> None:
+    app = deploy(redis, ring, time.time).app
+
+    async def leave() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def ignore(_: Any) -> None:
+        """Nobody is there."""
+
+    for path in ("/oauth2/token", "/oauth2/sign-in", "/oauth2/register"):
+        headers = [(b"authorization", f"Bearer {INITIAL_TOKEN}".encode())]
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": b""}
+        scope |= {"headers": headers, "client": ("192.0.2.1", 1), "scheme": "https"}
+        await app({**scope, "server": ("gateway.example", 443)}, leave, ignore)
 
 
 NASTY = [

@@ -45,7 +45,7 @@ async def register(
     http: httpx.AsyncClient, metadata: object, token: str = INITIAL_TOKEN
 ) -> httpx.Response:
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    return await http.post(REGISTER, json=metadata, headers=headers)
+    return await http.post(REGISTER, content=json.dumps(metadata), headers=headers)
 
 
 def bearer(registered: dict[str, Any]) -> dict[str, str]:
@@ -153,6 +153,21 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"token_endpoint_auth_method": "private_key_jwt", "jwks": "x"},
         "invalid_client_metadata",
     ),
+    "keys of other spellings": (
+        {
+            "token_endpoint_auth_method": "private_key_jwt",
+            "jwks": {"keys": [{**KEY, "kid": "\ud800"}]},
+        },
+        "invalid_client_metadata",
+    ),
+    "a chain that is not one": (
+        {"token_endpoint_auth_method": "none", "jwks": {"keys": [{**KEY, "x5c": [7]}]}},
+        "invalid_client_metadata",
+    ),
+    "a chain that is a number": (
+        {"token_endpoint_auth_method": "none", "jwks": {"keys": [{**KEY, "x5c": 7}]}},
+        "invalid_client_metadata",
+    ),
     "no keys": ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
     "a name of many lines": ({"client_name": "a\nb"}, "invalid_client_metadata"),
     "a long name": ({"client_name": "a" * 500}, "invalid_client_metadata"),
@@ -232,6 +247,19 @@ async def test_as_10_with_a_client_its_tokens_end(
     told = await http.post("/oauth2/introspect", data={"token": token}, headers=basic("resource"))
     assert told.json() == {"active": False}
     assert await deployment.state.registered.list() == []
+
+
+async def test_as_10_what_a_key_says_beyond_its_own_members_is_not_kept(
+    http: httpx.AsyncClient,
+) -> None:
+    jwks = {"keys": [{**KEY, "huge": 10**30, "odd": {"deep": "\ud800"}}], "more": "\ud800"}
+    metadata = {**APP, "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks}
+    headers = {"authorization": f"Bearer {INITIAL_TOKEN}"}
+
+    answer = await http.post(REGISTER, content=json.dumps(metadata), headers=headers)
+
+    assert answer.status_code == 201, answer.text
+    assert set(answer.json()["jwks"]["keys"][0]) <= {"kty", "crv", "x", "y", "kid"}
 
 
 async def test_as_10_only_its_own_token_manages_a_client(http: httpx.AsyncClient) -> None:
