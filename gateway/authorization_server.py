@@ -27,7 +27,7 @@ from gateway.identity.clients import (
 from gateway.identity.issuer import CALLBACK_PATH, checked_issuer
 from gateway.identity.key_schedule import RotationSchedule
 from gateway.identity.keys import KeyRing
-from gateway.identity.server.registration import RegistrationPolicy
+from gateway.identity.server.client_metadata import RegistrationPolicy
 from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.server.state import ServerState
 from gateway.identity.server.upstream import ProviderOptions, UpstreamProvider

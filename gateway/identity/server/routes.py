@@ -19,6 +19,7 @@ from gateway.identity.dpop import ProofChecker
 from gateway.identity.server.assertions import AssertionVerifier
 from gateway.identity.server.authorization import BEGUN_PER_ADDRESS, AuthorizationRequests
 from gateway.identity.server.client_authentication import ClientAuthenticator
+from gateway.identity.server.client_metadata import RegistrationPolicy
 from gateway.identity.server.confirmation import Binder
 from gateway.identity.server.endpoint import ANY_ORIGIN, ClientEndpoint
 from gateway.identity.server.forms import BODY_TIMEOUT_SECONDS
@@ -26,7 +27,7 @@ from gateway.identity.server.issuance import Issuance
 from gateway.identity.server.metadata import Offer, metadata
 from gateway.identity.server.own_tokens import OwnTokens
 from gateway.identity.server.pages import Pages
-from gateway.identity.server.registration import RegistrationEndpoint, RegistrationPolicy
+from gateway.identity.server.registration import RegistrationEndpoint
 from gateway.identity.server.sign_in import SignIn, SignInOptions
 from gateway.identity.server.sign_in_limits import SignInLimits
 from gateway.identity.server.token_service import TokenService
