@@ -27,7 +27,7 @@ from gateway.identity.clients import (
 from gateway.identity.issuer import CALLBACK_PATH, checked_issuer
 from gateway.identity.key_schedule import RotationSchedule
 from gateway.identity.keys import KeyRing
-from gateway.identity.server.registration import RegistrationPolicy
+from gateway.identity.server.client_metadata import RegistrationPolicy
 from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.server.state import ServerState
 from gateway.identity.server.upstream import ProviderOptions, UpstreamProvider
@@ -203,6 +203,12 @@ def _registration(
         return None
     where = "identity.registration"
     _check_scopes(f"{where}.scopes", registration.scopes, offered)
+    if registration.plan and registration.plan not in config.rate_limits.plans:
+        raise ConfigError(
+            f"{where}.plan",
+            f"there is no plan {registration.plan!r}",
+            f"the plans are {', '.join(config.rate_limits.plans) or 'none yet'}",
+        )
     token = secrets.resolve(registration.initial_token, f"{where}.initial_token")
     if len(token) < _MIN_TOKEN_CHARACTERS:
         raise ConfigError(
@@ -227,8 +233,10 @@ async def _provider(
     where = "identity.provider"
     if "openid" not in provider.scopes:
         raise ConfigError(f"{where}.scopes", "openid is not among them", "add openid")
+    # The slash that some have at the end is part of their name.
+    checked_issuer(provider.issuer.rstrip("/"))
     options = ProviderOptions(
-        issuer=checked_issuer(provider.issuer.rstrip("/")),
+        issuer=provider.issuer,
         client_id=provider.client_id,
         client_secret=secrets.resolve(provider.client_secret, f"{where}.client_secret"),
         name=provider.name,

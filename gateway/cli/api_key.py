@@ -6,7 +6,7 @@ import argparse
 import json
 
 from gateway.cli.configuration import read_config
-from gateway.cli.identity import as_day, check_scopes, table, with_state
+from gateway.cli.identity import as_day, check_plan, check_scopes, table, with_state
 from gateway.cli.output import FINE, CannotRunError
 from gateway.config import Config
 from gateway.identity.api_keys import MAX_LIFETIME_SECONDS, ApiKeys
@@ -43,6 +43,7 @@ def _add(config: Config, options: argparse.Namespace) -> int:
             f"choose 1 to {_MAX_DAYS} days",
         )
     check_scopes(config, options.scope)
+    check_plan(config, options.plan)
     issued = with_state(
         config,
         lambda state: ApiKeys(state.redis).issue(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.cli.configuration import read_config
-from gateway.cli.identity import as_day, check_scopes, table, with_state
+from gateway.cli.identity import as_day, check_plan, check_scopes, table, with_state
 from gateway.cli.output import FINE, CannotRunError
 from gateway.config import Config
 from gateway.identity.clients import (
@@ -79,6 +79,7 @@ def _add(config: Config, options: argparse.Namespace) -> int:
             "use up to 64 letters, digits, dots and dashes",
         )
     check_scopes(config, options.scope)
+    check_plan(config, options.plan)
     record = ClientRecord(
         client_id=client_id,
         name=options.name,

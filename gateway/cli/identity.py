@@ -58,6 +58,16 @@ def check_scopes(config: Config, scopes: Sequence[str]) -> None:
         )
 
 
+def check_plan(config: Config, plan: str) -> None:
+    """Raise CannotRunError for a plan that the configuration does not have."""
+    if plan and plan not in config.rate_limits.plans:
+        raise CannotRunError(
+            f"there is no plan {plan!r}",
+            f"the plans are {', '.join(config.rate_limits.plans) or 'none'}",
+            "add it to rate_limits.plans first",
+        )
+
+
 def as_day(seconds: int) -> str:
     """Return a time of the epoch as people read it, nothing for one that does not apply."""
     if not seconds:

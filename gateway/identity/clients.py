@@ -181,10 +181,6 @@ class ClientRegistry:
             return record
         return await self._registered.find(client_id)
 
-    def __contains__(self, client_id: str) -> bool:
-        """Tell whether the configuration has a client of this id."""
-        return client_id in self._clients
-
     def __repr__(self) -> str:
         return f"<ClientRegistry [{', '.join(self._clients)}]>"
 

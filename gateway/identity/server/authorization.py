@@ -17,13 +17,19 @@ from authlib.oauth2.rfc6749.errors import (
 from gateway.identity.clients import AUTHORIZATION_CODE
 from gateway.identity.issuer import AUTHORIZE_PATH
 from gateway.identity.server.endpoint import ClientRequest, as_json
-from gateway.identity.server.errors import InvalidRequestURIError, plain_description
+from gateway.identity.server.errors import (
+    InvalidRequestURIError,
+    plain_description,
+    too_many_requests,
+)
 from gateway.identity.server.forms import Form, first
 from gateway.identity.server.grant_server import GrantRequest, GrantServer
 from gateway.identity.server.grants import AuthorizationCode, S256Challenge
 from gateway.identity.server.transient import Kind
+from portico.limits.address import AddressLimit
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
     from starlette.responses import Response
 
     from gateway.identity.clients import ClientRecord
@@ -31,6 +37,10 @@ if TYPE_CHECKING:
     from gateway.identity.server.state import ServerState
 
 PUSHED_SECONDS = 90
+# What is kept for a person who may never come back; a signed state has a few hundred characters.
+MAX_CHARACTERS = 8 * 1024
+# Requests that one address may begin: each is kept for minutes, whoever it is from.
+BEGUN_PER_ADDRESS = "120/minute"
 # Eleven days; who signed in longer ago is not signed in any more.
 _MAX_AGE_DIGITS = 6
 URN = "urn:ietf:params:oauth:request_uri:"
@@ -79,13 +89,27 @@ class Asked:
 class AuthorizationRequests:
     """Checks requests and answers them. Every answer names the issuer (RFC 9207)."""
 
-    def __init__(self, issuance: Issuance, scopes: Sequence[str], state: ServerState) -> None:
+    def __init__(
+        self,
+        issuance: Issuance,
+        scopes: Sequence[str],
+        state: ServerState,
+        begun_per_address: str = BEGUN_PER_ADDRESS,
+    ) -> None:
         self._issuance = issuance
         self._scopes = sorted(scopes)
         self._state = state
+        self._begun = AddressLimit(begun_per_address)
+
+    def begin(self, request: Request) -> None:
+        """Count a request by its address. Raises OAuth2Error with 429 for one too many."""
+        wait_ns = self._begun.wait_ns(request.client.host if request.client else "")
+        if wait_ns:
+            raise too_many_requests(-(-wait_ns // 10**9))
 
     async def push(self, request: ClientRequest) -> Response:
         """Keep a request for the browser to come with. Raises OAuth2Error."""
+        self.begin(request.http)
         if "request_uri" in request.form:
             raise InvalidRequestError("request_uri cannot be part of what is pushed")
         form = {name: values for name, values in request.form.items() if name in _PARAMETERS}
@@ -124,6 +148,8 @@ class AuthorizationRequests:
 
         Raises OAuth2Error, with a `redirect_uri` where the client may be told by redirect.
         """
+        if sum(len(value) for values in form.values() for value in values) > MAX_CHARACTERS:
+            raise InvalidRequestError("the request is too large")
         grant = self._grant(client, form)
         request: GrantRequest = grant.request
         try:

@@ -46,6 +46,11 @@ def too_many_attempts(wait_seconds: int) -> WaitError:
     return WaitError("too many failed attempts, wait before the next", wait_seconds, 429)
 
 
+def too_many_requests(wait_seconds: int) -> WaitError:
+    """Return the refusal of an address that begins more than anybody finishes."""
+    return WaitError("too many requests came from this address", wait_seconds, 429)
+
+
 def store_unavailable() -> WaitError:
     """Return the refusal of what cannot be decided or kept at the moment."""
     return WaitError("the request cannot be decided at the moment", _STORE_RETRY_SECONDS, 503)

@@ -63,6 +63,12 @@ class GrantRequest(OAuth2Request):  # type: ignore[misc]  # Authlib ships no typ
         self.use: Use | None = None
         self.begun: tuple[str, Family] | None = None
 
+    def granted(self) -> tuple[Handle, Family, Use]:
+        """Return what a grant decided about a code or refresh token."""
+        if self.handle is None or self.family is None or self.use is None:
+            raise RuntimeError("the grant has not run")
+        return self.handle, self.family, self.use
+
     @property
     def form(self) -> Mapping[str, str]:
         form: Mapping[str, str] = self.payload.data

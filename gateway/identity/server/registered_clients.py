@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from gateway.identity.clients import MAX_SECRETS, ClientRecord
+from portico.limits.assignments import Assignments
 from portico.redis.script import Script
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Registration:
 class RegisteredClients:
     """The registered clients in Redis. Every method raises RedisFailure while it is away."""
 
-    __slots__ = ("_clock", "_redis", "_revocations")
+    __slots__ = ("_clock", "_plans", "_redis", "_revocations")
 
     def __init__(
         self,
@@ -77,6 +78,8 @@ class RegisteredClients:
         self._redis = redis
         self._revocations = revocations
         self._clock = clock
+        # Where limits look for the plan of a client that is not in the configuration.
+        self._plans = Assignments(redis)
 
     async def find(self, client_id: str) -> ClientRecord | None:
         """Return the client, None if there is none of this id."""
@@ -90,10 +93,16 @@ class RegisteredClients:
 
     async def add(self, registration: Registration) -> bool:
         """Keep a new client; return False when there is one of this id."""
-        client_id = registration.record.client_id
-        await self._redis.execute("ZADD", _INDEX, registration.record.registered_at, client_id)
-        added = await self._redis.execute("SET", _key(client_id), _encode(registration), "NX")
-        return added is not None
+        record = registration.record
+        await self._redis.execute("ZADD", _INDEX, record.registered_at, record.client_id)
+        added = await self._redis.execute(
+            "SET", _key(record.client_id), _encode(registration), "NX"
+        )
+        if added is None:
+            return False
+        if record.plan:
+            await self._plans.assign(record.client_id, record.plan)
+        return True
 
     async def replace(self, before: Registration, after: Registration) -> bool:
         """Change a client; return False when somebody else has changed it meanwhile."""
@@ -108,6 +117,7 @@ class RegisteredClients:
         """
         removed = await self._redis.execute("DEL", _key(client_id))
         await self._redis.execute("ZREM", _INDEX, client_id)
+        await self._plans.withdraw(client_id)
         tokens = await self._redis.execute("ZRANGE", _tokens(client_id), 0, -1)
         for token in cast("list[bytes]", tokens):
             token_id, _, expires_at = token.decode().partition(" ")

@@ -17,8 +17,9 @@ from gateway.identity.brute_force import BruteForceGuard
 from gateway.identity.certificate import ClientCertificates
 from gateway.identity.dpop import ProofChecker
 from gateway.identity.server.assertions import AssertionVerifier
-from gateway.identity.server.authorization import AuthorizationRequests
+from gateway.identity.server.authorization import BEGUN_PER_ADDRESS, AuthorizationRequests
 from gateway.identity.server.client_authentication import ClientAuthenticator
+from gateway.identity.server.client_metadata import RegistrationPolicy
 from gateway.identity.server.confirmation import Binder
 from gateway.identity.server.endpoint import ANY_ORIGIN, ClientEndpoint
 from gateway.identity.server.forms import BODY_TIMEOUT_SECONDS
@@ -26,7 +27,7 @@ from gateway.identity.server.issuance import Issuance
 from gateway.identity.server.metadata import Offer, metadata
 from gateway.identity.server.own_tokens import OwnTokens
 from gateway.identity.server.pages import Pages
-from gateway.identity.server.registration import RegistrationEndpoint, RegistrationPolicy
+from gateway.identity.server.registration import RegistrationEndpoint
 from gateway.identity.server.sign_in import SignIn, SignInOptions
 from gateway.identity.server.sign_in_limits import SignInLimits
 from gateway.identity.server.token_service import TokenService
@@ -70,6 +71,7 @@ class ServerParts:
     certificates: ClientCertificates | None = None
     proofs: ProofChecker | None = None
     guard: BruteForceGuard = field(default_factory=BruteForceGuard)
+    begun_per_address: str = BEGUN_PER_ADDRESS
     sign_in_limits: Mapping[str, str] = field(default_factory=dict)
     scope_texts: Mapping[str, str] = field(default_factory=dict)
     resources: Collection[str] = ()
@@ -144,7 +146,7 @@ def _for_clients(parts: ServerParts, issuance: Issuance) -> list[Route]:
     status = TokenStatus(own_tokens, state, issuer)
     services = {at.TOKEN_PATH: tokens.respond, at.INTROSPECT_PATH: status.introspect}
     if state is not None:
-        requests = AuthorizationRequests(issuance, sorted(parts.scopes), state)
+        requests = _requests(parts, state, issuance)
         services |= {at.REVOKE_PATH: status.revoke, at.PUSHED_REQUEST_PATH: requests.push}
     return [
         Route(
@@ -154,6 +156,12 @@ def _for_clients(parts: ServerParts, issuance: Issuance) -> list[Route]:
         )
         for path, respond in services.items()
     ]
+
+
+def _requests(parts: ServerParts, state: ServerState, issuance: Issuance) -> AuthorizationRequests:
+    return AuthorizationRequests(
+        issuance, sorted(parts.scopes), state, begun_per_address=parts.begun_per_address
+    )
 
 
 def _for_people(parts: ServerParts, state: ServerState, issuance: Issuance) -> list[Route]:
@@ -166,7 +174,7 @@ def _for_people(parts: ServerParts, state: ServerState, issuance: Issuance) -> l
         upstream="" if parts.provider is None else parts.provider.name,
     )
     sign_in = SignIn(
-        AuthorizationRequests(issuance, sorted(parts.scopes), state),
+        _requests(parts, state, issuance),
         parts.clients,
         state.records,
         users,

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.identity.issuer import CONSENT_PATH
 from gateway.identity.server.authorization import Asked, AuthorizationRequests
 from gateway.identity.server.cookies import Cookies, hashed, is_same_browser, new_browser
-from gateway.identity.server.errors import plain_description
+from gateway.identity.server.errors import WaitError, plain_description
 from gateway.identity.server.forms import Form, first, read_body, read_form, read_parameters
 from gateway.identity.server.person import Person
 from gateway.identity.server.sign_in_limits import SignInLimits, Standing
@@ -114,6 +114,7 @@ class SignIn:
         return Response(self._pages.style, 200, headers, "text/css; charset=utf-8")
 
     async def _authorize(self, request: Request) -> Response:
+        self._requests.begin(request)
         query = read_parameters(request.url.query.encode())
         client = await self._clients.find(first(query, "client_id"))
         if client is None:
@@ -218,6 +219,10 @@ class SignIn:
         self._cookies.end_session(response)
         return response
 
+    def begin(self, request: Request) -> None:
+        """Count something that is kept by its address. Raises OAuth2Error for one too many."""
+        self._requests.begin(request)
+
     async def interaction(self, request: Request, form: Form) -> Interaction:
         """Return the request that a page of this browser is about, checked once more."""
         name = first(form, "interaction")
@@ -259,14 +264,19 @@ class SignIn:
         """Return the answer; an error goes to the client where that is safe, else on a page."""
         try:
             return await answer()
+        except WaitError as error:
+            return self._too_many(error.wait_seconds)
         except OAuth2Error as error:
             if error.redirect_uri:
                 return _see_other(self._requests.failure(error))
             status = error.status_code if error.status_code in {403, 408, 413} else 400
-            text = f"{plain_description(error)}."
-            return self._pages.failure(status, "This request cannot be answered", text.capitalize())
+            text = plain_description(error)
+            text = f"{text[:1].upper()}{text[1:]}."
+            return self._pages.failure(status, "This request cannot be answered", text)
         except RedisFailure:
             return self._unavailable()
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
 
     def _unavailable(self) -> Response:
         text = "Nobody can sign in at the moment. Try again in a minute."
@@ -281,7 +291,8 @@ class SignIn:
         return self._pages.failure(502, "Sign-in did not work", text)
 
     def _too_many(self, wait_seconds: int) -> Response:
-        text = f"There were too many attempts. Try again in {-(-wait_seconds // 60)} minutes."
+        minutes = -(-wait_seconds // 60)
+        text = f"Try again in {minutes} {'minute' if minutes == 1 else 'minutes'}."
         return self._pages.failure(
             429, "Too many attempts", text, **{"retry-after": str(wait_seconds)}
         )

@@ -15,13 +15,14 @@ from gateway.identity.clients import (
     AUTHORIZATION_CODE,
     CLIENT_CREDENTIALS,
     GRANT_TYPES,
+    PUBLIC,
     REFRESH_TOKEN,
     TOKEN_EXCHANGE,
 )
 from gateway.identity.issuer import TOKEN_PATH
 from gateway.identity.server.endpoint import ClientRequest, as_json
 from gateway.identity.server.exchange import TokenExchange
-from gateway.identity.server.families import Outcome
+from gateway.identity.server.families import Family, Outcome
 from gateway.identity.server.forms import first
 from gateway.identity.server.grant_server import GrantRequest, GrantServer
 from gateway.identity.server.grants import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gateway.identity.server.confirmation import Binder, Binding
+    from gateway.identity.server.handles import Handle
     from gateway.identity.server.issuance import Issuance
     from gateway.identity.server.own_tokens import OwnTokens
     from gateway.identity.server.state import ServerState
@@ -56,12 +58,12 @@ class TokenService:
         state: ServerState | None,
         is_user: Callable[[str], bool] = bool,
     ) -> None:
-        self._is_user = is_user
         self._issuance = issuance
         self._scopes = sorted(scopes)
         self._own_tokens = own_tokens
         self._binder = binder
         self._state = state
+        self._is_user = is_user
 
     async def respond(self, request: ClientRequest) -> Response:
         """Return the answer. Raises OAuth2Error, RedisFailure."""
@@ -111,33 +113,42 @@ class TokenService:
             found.subject = await self._own_tokens.read(first(request.form, "subject_token"))
             found.actor = await self._own_tokens.read(first(request.form, "actor_token"))
         if found.handle is not None:
-            family = await self._state.families.look(found.handle.family)
-            # With a person whom the configuration does not know any more, all they allowed ends.
-            gone = family is not None and family.user and not self._is_user(family.user)
-            found.family = None if gone else family
+            found.family = await self._family(self._state, found.handle)
         return found
+
+    async def _family(self, state: ServerState, handle: Handle) -> Family | None:
+        family = await state.families.look(handle.family)
+        # With a person whom the configuration does not know any more, all they allowed ends.
+        if family is not None and family.user and not self._is_user(family.user):
+            return None
+        return family
 
     async def _write(self, grant_type: str, request: GrantRequest, binding: Binding) -> None:
         """Enter what was issued. Raises InvalidGrantError for what was used by somebody else."""
-        state, handle, family, use = self._state, request.handle, request.family, request.use
-        if state is None:
+        state, record, token = self._state, request.record, request.token
+        if state is None or record is None or token is None:
             return
-        if handle is not None and family is not None and use is not None:
-            if grant_type == AUTHORIZATION_CODE:
-                end = family.expires_at if family.refreshes else use.expires_at + _SKEW_SECONDS
-                keep_seconds = end - int(self._issuance.issuer.now())
-                # A confidential client proves itself at each refresh, so its key may change.
-                bound_to = binding.thumbprint if request.auth_method == "none" else ""
-                outcome = await state.families.redeem(
-                    handle.family, use, keep_seconds, bound_to=bound_to
-                )
-            else:
-                if family.bound_to and family.bound_to != binding.thumbprint:
-                    raise InvalidGrantError("the refresh token is bound to another key")
-                outcome = await state.families.rotate(handle.family, handle.generation, use)
-            if outcome is not Outcome.USED:
-                raise InvalidGrantError("the code or refresh token is not valid any more")
-        record, token = request.record, request.token
-        if record is not None and record.registered_at and token is not None:
+        outcome = Outcome.USED
+        if grant_type == AUTHORIZATION_CODE:
+            outcome = await self._redeem(state, request, binding)
+        elif grant_type == REFRESH_TOKEN:
+            outcome = await self._rotate(state, request, binding)
+        if outcome is not Outcome.USED:
+            raise InvalidGrantError("the code or refresh token is not valid any more")
+        if record.registered_at:
             expires_at = int(self._issuance.issuer.now()) + token.lifetime_seconds
             await state.registered.note_token(record.client_id, token.token_id, expires_at)
+
+    async def _redeem(self, state: ServerState, request: GrantRequest, binding: Binding) -> Outcome:
+        handle, family, use = request.granted()
+        end = family.expires_at if family.refreshes else use.expires_at + _SKEW_SECONDS
+        keep_seconds = end - int(self._issuance.issuer.now())
+        # A confidential client proves itself at each refresh, so its key may change.
+        bound_to = binding.thumbprint if request.auth_method == PUBLIC else ""
+        return await state.families.redeem(handle.family, use, keep_seconds, bound_to=bound_to)
+
+    async def _rotate(self, state: ServerState, request: GrantRequest, binding: Binding) -> Outcome:
+        handle, family, use = request.granted()
+        if family.bound_to and family.bound_to != binding.thumbprint:
+            raise InvalidGrantError("the refresh token is bound to another key")
+        return await state.families.rotate(handle.family, handle.generation, use)

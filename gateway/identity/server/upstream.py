@@ -177,7 +177,7 @@ class UpstreamProvider:
 
     async def _discover(self, now: float) -> _Known:
         issuer = self._options.issuer
-        document = await self._ask("GET", f"{issuer}/.well-known/openid-configuration")
+        document = await self._ask("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if document.get("issuer") != issuer:
             raise ProviderError("the discovery document is of another issuer")
         scheme = issuer.partition(":")[0]

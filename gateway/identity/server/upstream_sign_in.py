@@ -48,6 +48,7 @@ class UpstreamSignIn:
         return await self._sign_in.shown(lambda: self._come_back(request))
 
     async def _leave(self, request: Request) -> Response:
+        self._sign_in.begin(request)
         query = read_parameters(request.url.query.encode())
         interaction = await self._sign_in.interaction(request, query)
         nonce, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)

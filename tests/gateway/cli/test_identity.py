@@ -27,7 +27,16 @@ def stored(config: Path, portico: Run) -> dict[str, dict[str, object]]:
     return {row["client_id"]: row for row in rows}
 
 
+def test_a_plan_is_one_of_the_configuration(portico: Run, config: Path) -> None:
+    for command in ("client", "api-key"):
+        done = portico(command, "--config", config, "add", "acme", "--plan", "platinum")
+        assert (done.code, done.out) == (3, "")
+        assert "there is no plan 'platinum'" in done.err
+
+
 def test_a_client_is_added_listed_rotated_and_revoked(portico: Run, config: Path) -> None:
+    with config.open("a") as file:
+        file.write("rate_limits: {plans: {standard: {}, gold: {}}}\n")
     added = portico(
         "client", "--config", config, "add", "acme", "--scope", "kiosk:use", "--plan", "gold"
     )
@@ -42,6 +51,8 @@ def test_a_client_is_added_listed_rotated_and_revoked(portico: Run, config: Path
         "since": 0,
     }
     assert stored(config, portico)["shop"]["origin"] == "file"
+    plans = json.loads(portico("plan", "--config", config, "list", "--json").out)
+    assert plans["acme"] == "gold"
     rotated = portico("client", "--config", config, "rotate", "acme")
     assert rotated.code == 0
     assert secret_of(rotated.out) != first
@@ -52,6 +63,7 @@ def test_a_client_is_added_listed_rotated_and_revoked(portico: Run, config: Path
     assert portico("client", "--config", config, "revoke", "acme").code == 0
 
     assert "acme" not in stored(config, portico)
+    assert "acme" not in portico("plan", "--config", config, "list").out
     gone = portico("client", "--config", config, "revoke", "acme")
     assert (gone.code, gone.out) == (3, "")
     assert "there is no such client" in gone.err

@@ -31,7 +31,7 @@ from gateway.identity.clients import (
 )
 from gateway.identity.keys import KeyRing
 from gateway.identity.server.client_authentication import PEER
-from gateway.identity.server.registration import RegistrationPolicy
+from gateway.identity.server.client_metadata import RegistrationPolicy
 from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.server.state import ServerState
 from gateway.identity.server.users import UserRecord, Users

@@ -23,15 +23,20 @@ from tests.gateway.identity.server.deployment import (
     assert_refused,
     authorize,
     basic,
+    deploy,
     hidden,
     question,
     redeem,
     refresh,
     sign_in,
 )
+from tests.portico.redis.servers import opened
 
 if TYPE_CHECKING:
     import httpx
+
+    from gateway.identity.keys import KeyRing
+    from tests.portico.redis.servers import Server
 
 pytestmark = pytest.mark.anyio
 
@@ -246,6 +251,21 @@ async def test_as_03_of_twenty_that_present_a_code_one_gets_tokens(
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 19
 
 
+async def test_as_03_a_code_is_good_once_among_processes_of_one_store(
+    deployment: Deployment, browser: httpx.AsyncClient, redis_server: Server, ring: KeyRing
+) -> None:
+    pair = Pair()
+    code = (await authorize(browser, question("shop", pair)))["code"]
+    async with opened(redis_server.url) as redis:
+        other = deploy(redis, ring, time.time)
+        async with deployment.http() as one, other.http() as two:
+            answers = await asyncio.gather(
+                *(redeem(http, "shop", code, pair) for http in (one, two) * 5)
+            )
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 9
+
+
 async def test_as_03_an_invalid_return_of_a_code_ends_nothing(
     deployment: Deployment, browser: httpx.AsyncClient, http: httpx.AsyncClient
 ) -> None:
@@ -390,6 +410,7 @@ async def test_as_07_a_token_is_for_the_resources_that_were_asked_for(
     [
         "https://elsewhere.example",
         f"{ORDERS}#fragment",
+        "https://[",
         "/process/orders/v1",
         "process/orders.v1",
         f"{ORDERS}/",

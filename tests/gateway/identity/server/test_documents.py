@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
 from starlette.applications import Starlette
 
-from gateway.identity.clients import ClientRegistry
+from gateway.identity.clients import GRANT_TYPES, ClientRegistry
 from gateway.identity.keys import KeyRing
 from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.tokens import TokenIssuer
 from tests.gateway.identity.server.deployment import (
     CLIENTS,
+    INITIAL_TOKEN,
     ISSUER,
     SCOPES,
     Deployment,
@@ -147,6 +149,60 @@ async def test_nothing_is_answered_with_500(redis: RedisClient, ring: KeyRing, b
                 headers = {"content-type": kind.encode(), "authorization": b"Bearer \xff"}
                 answers.append(await http.post(path, content=body, headers=headers))
             assert max(answer.status_code for answer in answers) < 500
+
+
+async def test_a_client_that_leaves_is_no_failure(redis: RedisClient, ring: KeyRing) -> None:
+    app = deploy(redis, ring, time.time).app
+
+    async def leave() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def ignore(_: Any) -> None:
+        """Nobody is there."""
+
+    for path in ("/oauth2/token", "/oauth2/sign-in", "/oauth2/register"):
+        headers = [(b"authorization", f"Bearer {INITIAL_TOKEN}".encode())]
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": b""}
+        scope |= {"headers": headers, "client": ("192.0.2.1", 1), "scheme": "https"}
+        await app({**scope, "server": ("gateway.example", 443)}, leave, ignore)
+
+
+NASTY = [
+    *"\"\\\\'<>[]{}()#%&=+;:@/?.-_~^`| \x00\n\r\t\x7f",
+    "é",
+    "\u2028",
+    "😀",
+    "http://",
+    "a",
+    "0",
+]
+PARAMETERS = [
+    "response_type client_id redirect_uri scope state code_challenge resource response_mode",
+    "request_uri max_age grant_type code code_verifier refresh_token subject_token audience",
+    "subject_token_type actor_token client_secret client_assertion token token_type_hint",
+    "interaction username password decision",
+]
+
+
+async def test_no_parameter_of_any_spelling_is_answered_with_500(
+    redis: RedisClient, ring: KeyRing
+) -> None:
+    chosen = random.Random(4)
+    names = " ".join(PARAMETERS).split()
+    deployment = deploy(redis, ring, time.time, begun_per_address="100000/minute")
+    known = [*question("shop", Pair()).items(), ("grant_type", "refresh_token")]
+    async with deployment.http() as http:
+        for _ in range(300):
+            text = "".join(chosen.choices(NASTY, k=chosen.randint(1, 12)))
+            form = {**dict(known), chosen.choice(names): text}
+            if chosen.random() < 0.5:
+                form["grant_type"] = chosen.choice(GRANT_TYPES)
+            path = chosen.choice(["token", "par", "introspect", "revoke", "sign-in", "consent"])
+            answers = [
+                await http.get("/oauth2/authorize", params=form),
+                await ask(http, chosen.choice(["shop", "broker", "spa"]), form, f"/oauth2/{path}"),
+            ]
+            assert max(answer.status_code for answer in answers) < 500, form
 
 
 async def test_a_server_without_a_store_gives_tokens_to_services(ring: KeyRing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.gateway.identity.server.deployment import (
     answer_of,
     assert_refused,
     basic,
+    deploy,
     hidden,
     question,
     sign_in,
@@ -24,6 +26,8 @@ from tests.gateway.identity.server.deployment import (
 if TYPE_CHECKING:
     import httpx
 
+    from gateway.identity.keys import KeyRing
+    from portico.redis.client import RedisClient
     from tests.portico.redis.servers import Server
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +45,7 @@ async def register(
     http: httpx.AsyncClient, metadata: object, token: str = INITIAL_TOKEN
 ) -> httpx.Response:
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    return await http.post(REGISTER, json=metadata, headers=headers)
+    return await http.post(REGISTER, content=json.dumps(metadata), headers=headers)
 
 
 def bearer(registered: dict[str, Any]) -> dict[str, str]:
@@ -149,6 +153,21 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"token_endpoint_auth_method": "private_key_jwt", "jwks": "x"},
         "invalid_client_metadata",
     ),
+    "keys of other spellings": (
+        {
+            "token_endpoint_auth_method": "private_key_jwt",
+            "jwks": {"keys": [{**KEY, "kid": "\ud800"}]},
+        },
+        "invalid_client_metadata",
+    ),
+    "a chain that is not one": (
+        {"token_endpoint_auth_method": "none", "jwks": {"keys": [{**KEY, "x5c": [7]}]}},
+        "invalid_client_metadata",
+    ),
+    "a chain that is a number": (
+        {"token_endpoint_auth_method": "none", "jwks": {"keys": [{**KEY, "x5c": 7}]}},
+        "invalid_client_metadata",
+    ),
     "no keys": ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
     "a name of many lines": ({"client_name": "a\nb"}, "invalid_client_metadata"),
     "a long name": ({"client_name": "a" * 500}, "invalid_client_metadata"),
@@ -230,6 +249,19 @@ async def test_as_10_with_a_client_its_tokens_end(
     assert await deployment.state.registered.list() == []
 
 
+async def test_as_10_what_a_key_says_beyond_its_own_members_is_not_kept(
+    http: httpx.AsyncClient,
+) -> None:
+    jwks = {"keys": [{**KEY, "huge": 10**30, "odd": {"deep": "\ud800"}}], "more": "\ud800"}
+    metadata = {**APP, "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks}
+    headers = {"authorization": f"Bearer {INITIAL_TOKEN}"}
+
+    answer = await http.post(REGISTER, content=json.dumps(metadata), headers=headers)
+
+    assert answer.status_code == 201, answer.text
+    assert set(answer.json()["jwks"]["keys"][0]) <= {"kty", "crv", "x", "y", "kid"}
+
+
 async def test_as_10_only_its_own_token_manages_a_client(http: httpx.AsyncClient) -> None:
     one, other = (await register(http, APP)).json(), (await register(http, APP)).json()
     path = one["registration_client_uri"].removeprefix(ISSUER)
@@ -264,6 +296,19 @@ async def test_as_10_a_change_has_the_client_id_and_nothing_that_was_issued(
     answer = await http.put(path, json=kept, headers=bearer(registered))
 
     assert_refused(answer, 400, "invalid_request")
+
+
+async def test_as_12_guesses_at_the_tokens_of_registration_are_limited(
+    redis: RedisClient, ring: KeyRing
+) -> None:
+    guard = {"per_address": "3/minute", "per_client": "100/minute"}
+    deployment = deploy(redis, ring, time.time, guard=guard)
+    async with deployment.http() as http:
+        statuses = [(await register(http, APP, f"guess-{n}")).status_code for n in range(5)]
+        assert statuses == [401] * 3 + [429] * 2
+        assert_refused(await register(http, APP), 429, "temporarily_unavailable")
+        managed = await http.get(f"{REGISTER}/x", headers={"authorization": "Bearer x"})
+        assert_refused(managed, 429, "temporarily_unavailable")
 
 
 async def test_redis_holds_no_secret_of_a_client(

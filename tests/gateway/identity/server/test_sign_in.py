@@ -12,7 +12,9 @@ import pytest
 
 from gateway.identity.errors import IdentityError
 from gateway.identity.keys import KeyRing
+from gateway.identity.server.sign_in_limits import SignInLimits, Standing
 from gateway.identity.server.users import UserRecord, Users, hash_password
+from portico.limits.engine import LimitEngine
 from tests.gateway.identity.server.deployment import (
     ISSUER,
     PASSWORD,
@@ -20,11 +22,13 @@ from tests.gateway.identity.server.deployment import (
     Deployment,
     Pair,
     answer_of,
+    ask,
     authorize,
     deploy,
     hidden,
     question,
     redeem,
+    refresh,
     sign_in,
 )
 
@@ -224,11 +228,30 @@ async def test_as_12_parallel_guesses_are_no_way_around_the_limit(deployment: De
     assert sorted(statuses) == [401] * 10 + [429] * 10
 
 
-async def test_nobody_signs_in_while_attempts_cannot_be_counted(
+async def test_attempts_that_cannot_be_counted_are_not_made(
+    redis: RedisClient, redis_server: Server
+) -> None:
+    engine = LimitEngine(redis)
+    limits = SignInLimits(engine)
+    assert (await limits.attempt("ada", "192.0.2.1")).standing is Standing.ALLOWED
+    redis_server.kill()
+    try:
+        standings = [(await limits.attempt("ada", "192.0.2.1")).standing for _ in range(3)]
+    finally:
+        redis_server.start()
+        await engine.close()
+
+    assert standings == [Standing.UNKNOWN] * 3
+
+
+async def test_without_redis_nobody_signs_in_and_services_go_on(
     deployment: Deployment, redis_server: Server
 ) -> None:
-    """AS-12: an outage is no chance to guess; nothing is answered with 500."""
+    """AS-12: an outage, in which nothing is counted, is no chance to guess."""
     async with deployment.http() as browser:
+        pair = Pair()
+        code = (await authorize(browser, question("shop", pair)))["code"]
+        token = (await redeem(browser, "shop", code, pair)).json()["refresh_token"]
         page = await first_page(browser)
         redis_server.kill()
         try:
@@ -238,13 +261,43 @@ async def test_nobody_signs_in_while_attempts_cannot_be_counted(
                 await first_page(browser),
                 await browser.get("/oauth2/consent", params={"interaction": hidden(page)}),
                 await browser.post("/oauth2/token", data={**form, "client_id": "reg-x"}),
+                await refresh(browser, "shop", token),
+                await ask(browser, "shop", {"token": token}, "/oauth2/introspect"),
+                await ask(browser, "shop", {"token": token}, "/oauth2/revoke"),
+                await ask(browser, "shop", question("shop", Pair()), "/oauth2/par"),
             ]
+            service = await ask(browser, "service", {"grant_type": "client_credentials"})
         finally:
             redis_server.start()
 
     for answer in answers:
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
+    # A client of the configuration needs nothing of it.
+    assert service.status_code == 200
+
+
+async def test_requests_that_nobody_finishes_are_limited_by_address(
+    redis: RedisClient, ring: KeyRing
+) -> None:
+    deployment = deploy(redis, ring, time.time, begun_per_address="3/minute")
+    async with deployment.http() as browser, deployment.http("192.0.2.9") as other:
+        answers = [await first_page(browser) for _ in range(5)]
+        pushed = [
+            (await ask(browser, "spa", question("spa", Pair()), "/oauth2/par")).status_code
+            for _ in range(5)
+        ]
+
+        assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 2
+        assert answers[-1].headers["retry-after"] == "20"
+        assert pushed == [201] * 3 + [429] * 2
+        assert (await first_page(other)).status_code == 200
+
+
+async def test_a_request_that_is_too_large_is_not_kept(browser: httpx.AsyncClient) -> None:
+    parameters = question("shop", Pair(), state="x" * 10_000)
+
+    assert (await browser.get("/oauth2/authorize", params=parameters)).status_code == 400
 
 
 @pytest.mark.parametrize(

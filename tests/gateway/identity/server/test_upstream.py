@@ -37,18 +37,21 @@ def provider() -> Provider:
     return Provider()
 
 
-@pytest.fixture
-def deployment(redis: RedisClient, ring: KeyRing, provider: Provider) -> Deployment:
+def upstream(provider: Provider, issuer: str = PROVIDER) -> UpstreamProvider:
     options = ProviderOptions(
-        issuer=PROVIDER,
+        issuer=issuer,
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         name="Example Login",
         scopes=("openid", "profile"),
         redirect_uri=ISSUER + CALLBACK_PATH,
     )
-    upstream = UpstreamProvider(options, provider.http(), time.time)
-    return deploy(redis, ring, time.time, users=Users([]), provider=upstream)
+    return UpstreamProvider(options, provider.http(), time.time)
+
+
+@pytest.fixture
+def deployment(redis: RedisClient, ring: KeyRing, provider: Provider) -> Deployment:
+    return deploy(redis, ring, time.time, users=Users([]), provider=upstream(provider))
 
 
 async def leave(browser: httpx.AsyncClient, **changes: Any) -> httpx.Response:
@@ -185,6 +188,17 @@ async def test_a_provider_that_describes_another_is_not_believed(
     provider.metadata = metadata
 
     assert (await leave(browser)).status_code == 502
+
+
+async def test_a_provider_whose_name_ends_with_a_slash_keeps_it(
+    redis: RedisClient, ring: KeyRing, provider: Provider
+) -> None:
+    name = f"{PROVIDER}/"
+    provider.metadata, provider.claims = {"issuer": name}, {"iss": name}
+    provider.answer = {"iss": name}
+    deployment = deploy(redis, ring, time.time, users=Users([]), provider=upstream(provider, name))
+    async with deployment.http() as browser:
+        assert (await come_back(browser, provider, await leave(browser))).status_code == 303
 
 
 async def test_a_provider_that_is_down_is_a_page_and_is_asked_again(
