@@ -47,6 +47,7 @@ SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "query": [{"query-key": []}],
     "cookie": [{"cookie-key": []}],
     "scoped": [{"header-key": ["bulk"]}],
+    "either-scope": [{"header-key": ["other"]}, {"header-key": ["bulk"]}],
     "either": [{"oauth": ["read"]}, {"header-key": []}],
     "both": [{"oauth": ["read"], "header-key": []}],
     "either-or-nobody": [{"header-key": []}, {}],
@@ -222,6 +223,9 @@ def test_oa_13_the_scopes_of_a_key_are_those_it_was_issued_with(
     partner: Served, keys: dict[str, str]
 ) -> None:
     assert ask(partner, "scoped", X_Key=keys["bulk"]).status_code == 200
+    # One key, and two alternatives that ask for it.
+    assert ask(partner, "either-scope", X_Key=keys["bulk"]).status_code == 200
+    assert ask(partner, "either-scope", X_Key=keys["plain"]).status_code == 403
     response = ask(partner, "scoped", X_Key=keys["plain"])
     assert response.status_code == 403
     assert response.json()["scopes"] == ["bulk"]
