@@ -1,7 +1,7 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
-As root on a Debian system: Chromium for pages, a second Redis. Elsewhere those tests are skipped,
-with one summary at the end of the run.
+As root on a Debian system: Chromium for pages, a second Redis. Where npm is: emulate, into a cache
+of this user. Elsewhere those tests are skipped, with one summary at the end of the run.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ import shutil
 import subprocess
 import sys
 
+from support import emulate
+
 PROGRAMS = {"chromium": "chromium", "redis-server": "redis-server"}  # program: Debian package
 
 
 def main() -> int:
+    if not emulate.install():
+        print(f"emulate {emulate.VERSION} cannot be installed; tests that need it will be skipped")
     missing = [package for name, package in PROGRAMS.items() if shutil.which(name) is None]
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return 0
