@@ -265,6 +265,8 @@ class SignIn:
         try:
             return await answer()
         except WaitError as error:
+            if error.status_code == 503:
+                return self._unavailable()
             return self._too_many(error.wait_seconds)
         except OAuth2Error as error:
             if error.redirect_uri:

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.identity.errors import IdentityError
 from gateway.identity.keys import KeyRing
+from gateway.identity.server.errors import WaitError
 from gateway.identity.server.sign_in_limits import SignInLimits, Standing
 from gateway.identity.server.users import UserRecord, Users, hash_password
 from portico.limits.engine import LimitEngine
@@ -226,6 +227,19 @@ async def test_as_12_parallel_guesses_are_no_way_around_the_limit(deployment: De
     statuses = await asyncio.gather(*(guess(number) for number in range(20)))
 
     assert sorted(statuses) == [401] * 10 + [429] * 10
+
+
+async def test_passwords_that_wait_to_be_checked_are_bounded() -> None:
+    """Each check takes memory and a core; a crowd must not make everybody wait."""
+    users = Users(PEOPLE, max_waiting=3)
+
+    checks = [users.check("ada", PASSWORD) for _ in range(8)]
+    found = await asyncio.gather(*checks, return_exceptions=True)
+
+    refused = [outcome for outcome in found if isinstance(outcome, WaitError)]
+    assert len(refused) == 5
+    assert {error.status_code for error in refused} == {503}
+    assert await users.check("ada", PASSWORD) == PEOPLE[0]
 
 
 async def test_attempts_that_cannot_be_counted_are_not_made(
