@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ STEP_UP = "x-step-up"
 # Schemes of challenges to callers who need no token; there is no registered one for either.
 _KEY_SCHEME = "ApiKey"
 _CERTIFICATE_SCHEME = "ClientCertificate"
+# What can stand in a list in a quoted string of a challenge.
+_ACR_VALUE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 _STEP_UP_MEMBERS = frozenset({"acrValues", "maxAgeSeconds"})
 
 
@@ -60,7 +63,8 @@ class Guard:
     """Decides about the callers of one operation.
 
     `audiences` are those that name this API. `callers` are the tiers that may call it, and
-    `outside` tells whether others may. `plain` says that a token alone decides.
+    `outside` tells whether others may. `plain` says that a token alone decides, `open` that nobody
+    needs any credentials.
     """
 
     api: str
@@ -83,14 +87,13 @@ class Guard:
             if self.callers is not None:
                 self.callers.check(caller.client_id)
         elif not self.outside:
-            raise Problem(CALLER_NOT_ALLOWED, f"{self.api} takes calls of the tier above only")
+            raise self._outsider()
 
     def admit_scopes(self, caller: TokenCaller) -> None:
         """Raise 403 for a token that lacks a scope, 401 for a sign-in that is not enough."""
         if not self.requirement.allows(caller.scopes):
             raise self.challenge.insufficient_scope(self.requirement.scopes())
-        if self.step_up is not None:
-            self.check_sign_in(caller)
+        self.check_sign_in(caller)
 
     def admit(self, credentials: Credentials) -> Caller | None:
         """Return the caller of a request by the first alternative that lets it in.
@@ -98,19 +101,25 @@ class Guard:
         Raises Problem: 401 where none is covered, 403 where one is, but for its scopes.
         """
         caller = credentials.caller()
+        if not self.outside and credentials.token is None:
+            # Whatever else the contract lets in, it is not of the tier above.
+            raise self.challenge.missing() if caller is None else self._outsider()
         covered = [one for one in self.requirement.alternatives if _covers(credentials, one)]
         if not self.requirement.anonymous and not any(_holds(credentials, one) for one in covered):
             if not covered:
                 raise self.challenge.missing()
             raise self.challenge.insufficient_scope(_scopes(covered[0]), credentials.scheme)
-        if self.step_up is not None and credentials.token is not None:
+        if credentials.token is not None:
             self.check_sign_in(credentials.token)
         return caller
 
     def check_sign_in(self, caller: TokenCaller) -> None:
-        """Raise 401 for a user who signed in too long ago or in another way than is asked for."""
+        """Raise 401 for a user who signed in too long ago or in another way than is asked for.
+
+        A tier is not asked: the API that the user called has decided.
+        """
         wanted = self.step_up
-        if wanted is None:
+        if wanted is None or is_tier(caller, self.api):
             return
         too_weak = bool(wanted.acr_values) and caller.acr not in wanted.acr_values
         oldest = None if wanted.max_age_seconds is None else time.time() - wanted.max_age_seconds
@@ -121,6 +130,9 @@ class Guard:
                 wanted.acr_values,
                 wanted.max_age_seconds,
             )
+
+    def _outsider(self) -> Problem:
+        return Problem(CALLER_NOT_ALLOWED, f"{self.api} takes calls of the tier above only")
 
 
 def is_tier(caller: Caller, api: str) -> bool:
@@ -158,7 +170,7 @@ def build_guard(
         outside=outside,
         step_up=_step_up(contract, operation),
         plain=not keys and not certificate,
-        open=requirement.anonymous and not keys and not certificate,
+        open=requirement.anonymous and outside and not keys and not certificate,
         keys=keys,
         certificate=certificate,
     )
@@ -220,4 +232,6 @@ def _step_up(contract: Contract, operation: Operation) -> StepUp | None:
 
 
 def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+    return isinstance(value, list) and all(
+        isinstance(item, str) and _ACR_VALUE.match(item) for item in value
+    )

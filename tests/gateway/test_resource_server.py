@@ -211,6 +211,8 @@ def pay(provider: Provider, **claims: Any) -> str:
         {"acrValues": "mfa"},
         {"acrValues": [7]},
         {"acrValues": [""]},
+        {"acrValues": ["two words"]},
+        {"acrValues": ['a "quote"']},
         {"maxAgeSeconds": "300"},
         {"maxAgeSeconds": -1},
         {"maxAgeSeconds": True},

@@ -18,6 +18,7 @@ from gateway.authorization_server import key_ring
 from gateway.composition import choose, load_contracts, open_tiers
 from gateway.config.secrets import SecretStore
 from gateway.identity.tokens import TokenIssuer
+from gateway.stores import Stores
 from portico.client.tiers import TierClient
 from portico.deadline import Deadline
 from portico.problems import Problem
@@ -91,6 +92,7 @@ async def test_in_one_process_an_api_is_called_by_the_layer_above_only(tmp_path:
         choose(contracts, config, ()),
         issuer=issuer,
         secrets=SecretStore(tmp_path),
+        stores=Stores(),
     ) as tiers:
         for caller, callee in PAIRS:
             operation = contracts[callee].operations[OPERATIONS[callee]]
@@ -209,3 +211,46 @@ def test_what_goes_over_the_wire_is_a_token_of_five_minutes_for_one_call(tmp_pat
     assert claims["sub"] == "ada"
     assert claims["scope"] == "shelf:write"
     assert claims["act"] == {"sub": BASKET, "act": {"sub": KIOSK, "act": {"sub": "tests"}}}
+
+
+# What a contract lets in besides tokens is not let into an API that is for tiers only.
+
+
+def guarded(security: list[dict[str, list[str]]], *, outside: bool) -> Any:
+    from gateway.identity.challenge import Challenge
+    from gateway.identity.guard import Guard
+    from portico.contract.security import compile_requirement
+
+    schemes = {
+        "oauth": {"type": "oauth2", "flows": {}},
+        "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+    }
+    requirement = compile_requirement(security, schemes)
+    return Guard(
+        api=SHELF,
+        requirement=requirement,
+        audiences=frozenset({AUDIENCE, SHELF}),
+        challenge=Challenge("portico"),
+        callers=None,
+        outside=outside,
+        step_up=None,
+        plain=False,
+        open=False,
+        keys=tuple(need for one in requirement.alternatives for need in one.keys),
+        certificate=False,
+    )
+
+
+@pytest.mark.parametrize("security", [[], [{"key": []}], [{"key": []}, {}]], ids=repr)
+def test_without_a_token_nobody_gets_into_an_api_that_is_for_tiers(
+    security: list[dict[str, list[str]]],
+) -> None:
+    from gateway.identity.guard import Credentials, KeyCaller
+
+    closed, opened = (guarded(security, outside=outside) for outside in (False, True))
+    key = KeyCaller(subject="partner", client_id="partner", plan="")
+    for keys in ({}, dict.fromkeys(closed.keys, key)):
+        with pytest.raises(Problem) as caught:
+            closed.admit(Credentials(keys=keys))
+        assert caught.value.status == (403 if keys else 401)
+    opened.admit(Credentials(keys=dict.fromkeys(closed.keys, key)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gateway.identity.issuers.fetching import Document, Fetcher
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,11 @@ class RemoteKeys:
         """Keep the keys fresh until cancelled."""
         failures = 0
         while True:
-            failures = 0 if await self.refresh() else failures + 1
+            try:
+                failures = 0 if await self.refresh() else failures + 1
+            except Exception:  # it outlives a mistake of ours, and tells of it
+                logger.exception("the keys of %s could not be refreshed", self.issuer)
+                failures += 1
             await asyncio.sleep(self._pause(failures))
 
     async def find(self, key_id: object) -> VerificationKey | None:
@@ -125,7 +129,7 @@ class RemoteKeys:
             document = await self._fetcher.get(metadata.keys_url)
             self._take(read_key_set(document.members), document)
         except (IssuerUnavailableError, KeySetError) as error:
-            _log.warning("the keys of %s stay as they are: %s", self.issuer, error)
+            logger.warning("the keys of %s stay as they are: %s", self.issuer, error)
             return False
         finally:
             self._tried = True

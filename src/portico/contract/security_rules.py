@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from portico.contract.findings import Finding
 from portico.contract.operations import operations_of
 from portico.contract.security import declared_schemes, declared_scopes, unenforced
 from portico.contract.walk import Pointer
+
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")  # scope-token of RFC 6749 section 3.3
 
 
 def unsecured(bundle: Bundle) -> Iterator[Finding]:
@@ -71,6 +74,15 @@ def _scheme(
             "unknown-security-scheme",
             f"the security scheme {name!r} is not declared",
             "declare it under components/securitySchemes, or correct its name",
+        )
+        return
+    malformed = [scope for scope in scopes if not _SCOPE.match(scope)]
+    if malformed:
+        yield bundle.finding(
+            pointer,
+            "malformed-scope",
+            f"{malformed[0]!r} is not a scope: no token and no challenge can name it",
+            "use visible ASCII without spaces, quotes and backslashes, such as orders:read",
         )
         return
     if scopes and scheme.get("type") == "mutualTLS":

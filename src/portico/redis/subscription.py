@@ -58,6 +58,8 @@ class Subscription:
             except (RedisUnavailable, theirs.RedisError, OSError, RuntimeError) as trouble:
                 # RuntimeError is what uvloop raises where the connection is closed already.
                 logger.debug("the subscription to %s is lost: %s", self._channel, trouble)
+            except Exception:  # it outlives a mistake of ours, and tells of it
+                logger.exception("the subscription to %s failed", self._channel)
             self._lost()
             failures = 0 if loop.time() - started > _SHORT_LIFE_SECONDS else failures + 1
             doubled = options.first_retry_seconds * 2.0 ** min(failures, 30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 import time
 from base64 import b64decode
@@ -19,6 +20,7 @@ from tests.gateway.identity.forging import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 CLIENT = ("gateway", "a secret: +/&=")
 Key = ECKey | RSAKey | OKPKey
@@ -106,8 +108,11 @@ def _part(members: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def providing() -> Iterator[Provider]:
-    """Run a provider that is described by RFC 8414 metadata and publishes one key."""
+def providing(certificate: Path | None = None) -> Iterator[Provider]:
+    """Run a provider that is described by RFC 8414 metadata and publishes one key.
+
+    With a certificate, whose key is beside it, it speaks TLS.
+    """
     provider = Provider()
 
     class Handler(BaseHTTPRequestHandler):
@@ -146,7 +151,11 @@ def providing() -> Iterator[Provider]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    provider.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    provider.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     provider.describe(

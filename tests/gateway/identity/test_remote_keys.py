@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from gateway.identity.issuers.discovery import discover, metadata_urls
@@ -17,6 +19,7 @@ from gateway.identity.issuers.fetching import MAX_DOCUMENT_BYTES, Fetcher, is_se
 from gateway.identity.issuers.remote_keys import Freshness, RemoteKeys
 from tests.gateway.identity.forging import encode
 from tests.gateway.identity.provider import Provider, new_key, providing
+from tests.portico.redis.test_tls import LOOPBACK, issue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -172,6 +175,23 @@ async def test_jk_01_an_answer_is_one_json_object(
     provider.answer("/odd", body)
 
     assert "not one JSON object" in await failure(fetcher.get(f"{provider.url}/odd"))
+
+
+async def test_jk_01_tls_is_verified_by_the_authority_of_the_issuer(tmp_path: Path) -> None:
+    right, other = (issue(tmp_path, name, LOOPBACK) for name in ("right", "other"))
+    elsewhere = issue(tmp_path, "elsewhere", x509.DNSName("id.example"))
+    for presented, trusted, accepted in (
+        (right, str(right), True),
+        (right, str(other), False),
+        (right, "", False),
+        (elsewhere, str(elsewhere), False),
+    ):
+        with providing(presented) as provider:
+            fetcher = Fetcher(ca_file=trusted)
+            keys = RemoteKeys(provider.url, fetcher)
+            assert await keys.refresh() is accepted
+            await keys.aclose()
+            await fetcher.aclose()
 
 
 # JK-02: how long keys are kept, and who waits for them.
