@@ -238,7 +238,7 @@ class SignIn:
         return Interaction(name=name, asked=asked, begun_at=kept["begun_at"])
 
     async def _person(self, request: Request) -> Person | None:
-        """Return who is signed in; someone the configuration does not know any more is not."""
+        """Return who is signed in: not who is removed since, or has another password."""
         session = self._cookies.session(request)
         kept = await self._records.read(Kind.SESSION, session) if session else None
         if kept is None:
@@ -247,7 +247,7 @@ class SignIn:
         if not person.signed_in.user:
             return person
         record = self._users.find(person.signed_in.user)
-        if record is None:
+        if record is None or record.stamp != person.signed_in.stamp:
             return None
         return Person.of_user(record, person.signed_in.authenticated_at)
 

@@ -6,6 +6,7 @@ import asyncio
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -24,6 +25,7 @@ _MIN_PASSES = 2
 # A check takes 64 MiB and some 50 ms of a core. Whoever comes beyond waits, two seconds at most.
 _CHECKS_AT_ONCE = 2
 MAX_WAITING = 80
+_STAMP_DIGITS = 16
 _HASHER = PasswordHasher()
 
 
@@ -40,6 +42,11 @@ class UserRecord:
     name: str
     password_hash: str = field(repr=False)
     scopes: frozenset[str] | None = None
+
+    @property
+    def stamp(self) -> str:
+        """Return what changes with the password and tells nothing of it."""
+        return sha256(self.password_hash.encode()).hexdigest()[:_STAMP_DIGITS]
 
     def __post_init__(self) -> None:
         try:
@@ -76,6 +83,11 @@ class Users:
     def find(self, username: str) -> UserRecord | None:
         """Return the person of this name."""
         return self._users.get(normal_name(username))
+
+    def knows(self, username: str, stamp: str) -> bool:
+        """Tell whether there is a person of this name who still has that password."""
+        record = self.find(username)
+        return record is not None and record.stamp == stamp
 
     async def check(self, username: str, password: str) -> UserRecord | None:
         """Return the person if the password is theirs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -403,16 +404,18 @@ async def test_a_session_gets_a_new_name_at_each_sign_in_and_ends_at_sign_out(
         assert 'name="password"' in (await first_page(thief)).text
 
 
-async def test_someone_the_configuration_does_not_know_any_more_is_not_signed_in(
+async def test_who_is_removed_or_has_another_password_is_not_signed_in_any_more(
     redis: RedisClient, ring: KeyRing
 ) -> None:
     before = deploy(redis, ring, time.time)
     async with before.http() as browser:
         await sign_in(browser, question("shop", Pair()))
-        after = deploy(redis, ring, time.time, users=Users(PEOPLE[1:]))
-        async with after.http() as same:
-            same.cookies = browser.cookies
-            assert 'name="password"' in (await first_page(same)).text
+        other = replace(PEOPLE[0], password_hash=PEOPLE[1].password_hash)
+        for people in (PEOPLE[1:], [other]):
+            after = deploy(redis, ring, time.time, users=Users(people))
+            async with after.http() as same:
+                same.cookies = browser.cookies
+                assert 'name="password"' in (await first_page(same)).text
 
 
 async def test_an_answer_goes_where_the_request_was_for(browser: httpx.AsyncClient) -> None:
