@@ -172,7 +172,7 @@ class SignIn:
         session = await self._records.put(
             Kind.SESSION, person.members(), self._options.session_seconds
         )
-        if interaction.asked.client.first_party:
+        if interaction.asked.client.first_party and interaction.accepts(person):
             response = await self._allow(interaction, person)
         else:
             response = _see_other(f"{self._consent_url}?interaction={interaction.name}")
