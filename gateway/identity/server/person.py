@@ -30,10 +30,13 @@ class Person:
         return cls(signed_in=signed_in, scopes=record.scopes)
 
     @classmethod
-    def kept(cls, members: Mapping[str, Any]) -> Person:
-        """Return the person of a session."""
-        scopes = members["scopes"]
-        signed_in = SignedIn(**{name: members[name] for name in members if name != "scopes"})
+    def kept(cls, members: Mapping[str, Any]) -> Person | None:
+        """Return the person of a session, None for one of a version that knew other members."""
+        others = {name: value for name, value in members.items() if name != "scopes"}
+        try:
+            scopes, signed_in = members["scopes"], SignedIn(**others)
+        except (KeyError, TypeError):
+            return None
         return cls(signed_in=signed_in, scopes=None if scopes is None else frozenset(scopes))
 
     def members(self) -> Mapping[str, Any]:

@@ -244,7 +244,7 @@ class SignIn:
         if kept is None:
             return None
         person = Person.kept(kept)
-        if not person.signed_in.user:
+        if person is None or not person.signed_in.user:
             return person
         record = self._users.find(person.signed_in.user)
         if record is None or record.stamp != person.signed_in.stamp:

@@ -57,6 +57,14 @@ async def test_what_is_kept_is_what_is_found(families: Families) -> None:
     assert await families.look("another") is None
 
 
+async def test_a_record_that_cannot_be_read_is_as_good_as_none(
+    families: Families, redis: RedisClient
+) -> None:
+    for record in ("C 0 0 0 -\n\n{}", "C 0 0 0 -\n\n{", "", 'Z 0 0 0 -\n\n{"client_id": 1}'):
+        await redis.execute("SET", "portico:family:{f}", record)
+        assert await families.look("f") is None
+
+
 async def test_a_script_whose_reply_was_lost_is_run_again_to_the_same_end(
     families: Families,
 ) -> None:

@@ -325,6 +325,25 @@ async def test_as_12_guesses_at_the_tokens_of_registration_are_limited(
         assert_refused(managed, 429, "temporarily_unavailable")
 
 
+async def test_a_record_of_another_version_is_no_client(
+    http: httpx.AsyncClient, redis_server: Server
+) -> None:
+    registered = (await register(http, APP)).json()
+    client_id = registered["client_id"]
+    key = f"portico:client:{{{client_id}}}"
+    raw = redis_server.ask("GET", key)
+    assert isinstance(raw, bytes)
+    document = json.loads(raw)
+    document["record"]["unheard_of"] = True
+    redis_server.ask("SET", key, json.dumps(document))
+
+    form = {"grant_type": "client_credentials"}
+    secret = basic(client_id, registered["client_secret"])
+    answer = await http.post("/oauth2/token", data=form, headers=secret)
+
+    assert_refused(answer, 401, "invalid_client")
+
+
 async def test_redis_holds_no_secret_of_a_client(
     http: httpx.AsyncClient, redis_server: Server
 ) -> None:
