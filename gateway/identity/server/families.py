@@ -39,9 +39,9 @@ class Stage(StrEnum):
 class Family:
     """What a person allowed a client. `resources` are the audiences asked for, if any were.
 
-    Times are seconds of the epoch. `user` is a person's name in the configuration. `refreshes`
-    tells whether refresh tokens are issued, and `bound_to` by which key alone they can be used
-    (RFC 9449 section 5).
+    Times are seconds of the epoch. `user` is a person's name in the configuration and `user_stamp`
+    that of the password. `refreshes` tells whether refresh tokens are issued, and `bound_to` by
+    which key alone they can be used (RFC 9449 section 5).
     """
 
     client_id: str
@@ -54,6 +54,7 @@ class Family:
     expires_at: int
     refreshes: bool
     user: str = ""
+    user_stamp: str = ""
     stage: Stage = Stage.CODE
     generation: int = 0
     bound_to: str = ""

@@ -25,6 +25,7 @@ class Person:
             name=record.name,
             authenticated_at=authenticated_at,
             user=record.username,
+            stamp=record.stamp,
         )
         return cls(signed_in=signed_in, scopes=record.scopes)
 
@@ -43,6 +44,7 @@ class Person:
             "name": who.name,
             "authenticated_at": who.authenticated_at,
             "user": who.user,
+            "stamp": who.stamp,
             "scopes": None if self.scopes is None else sorted(self.scopes),
         }
 

@@ -238,7 +238,7 @@ class SignIn:
         return Interaction(name=name, asked=asked, begun_at=kept["begun_at"])
 
     async def _person(self, request: Request) -> Person | None:
-        """Return who is signed in; someone the configuration does not know any more is not."""
+        """Return who is signed in: not who is removed since, or has another password."""
         session = self._cookies.session(request)
         kept = await self._records.read(Kind.SESSION, session) if session else None
         if kept is None:
@@ -247,7 +247,7 @@ class SignIn:
         if not person.signed_in.user:
             return person
         record = self._users.find(person.signed_in.user)
-        if record is None:
+        if record is None or record.stamp != person.signed_in.stamp:
             return None
         return Person.of_user(record, person.signed_in.authenticated_at)
 
@@ -265,6 +265,8 @@ class SignIn:
         try:
             return await answer()
         except WaitError as error:
+            if error.status_code == 503:
+                return self._unavailable()
             return self._too_many(error.wait_seconds)
         except OAuth2Error as error:
             if error.redirect_uri:

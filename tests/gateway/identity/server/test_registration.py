@@ -168,6 +168,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"token_endpoint_auth_method": "none", "jwks": {"keys": [{**KEY, "x5c": 7}]}},
         "invalid_client_metadata",
     ),
+    "a flag that is text": ({"dpop_bound_access_tokens": "true"}, "invalid_client_metadata"),
     "no keys": ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
     "a name of many lines": ({"client_name": "a\nb"}, "invalid_client_metadata"),
     "a long name": ({"client_name": "a" * 500}, "invalid_client_metadata"),
@@ -247,6 +248,19 @@ async def test_as_10_with_a_client_its_tokens_end(
     told = await http.post("/oauth2/introspect", data={"token": token}, headers=basic("resource"))
     assert told.json() == {"active": False}
     assert await deployment.state.registered.list() == []
+
+
+async def test_as_10_a_client_asks_for_more_than_is_needed(
+    deployment: Deployment, http: httpx.AsyncClient
+) -> None:
+    flags = {"dpop_bound_access_tokens": True, "require_pushed_authorization_requests": True}
+    registered = (await register(http, {**APP, **flags})).json()
+
+    record = await deployment.state.registered.find(registered["client_id"])
+
+    assert record is not None
+    assert (record.dpop_bound, record.pushed_requests_only) == (True, True)
+    assert registered | flags == registered
 
 
 async def test_as_10_what_a_key_says_beyond_its_own_members_is_not_kept(
