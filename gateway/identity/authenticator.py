@@ -14,7 +14,7 @@ from gateway.identity.dpop import (
     ProofChecker,
     ReplayUnknownError,
 )
-from gateway.identity.guard import Credentials, Guard, KeyCaller, is_tier
+from gateway.identity.guard import Credentials, Guard, KeyCaller, Place, is_tier
 from gateway.identity.issuers.errors import IssuerUnavailableError
 from gateway.identity.presented import drop_header, read_token, take_key
 from gateway.identity.verifier import HeldOffError, TokenVerifier
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from gateway.exchange import Exchange
     from gateway.identity.api_keys import ApiKeys
     from gateway.identity.failure_limit import FailureLimit
-    from portico.contract.security import KeyNeed
 
 _AUTHORIZATION = b"authorization"
 _DPOP = b"dpop"
@@ -90,10 +89,10 @@ class Authenticator:
         certificate = self._certificate(exchange)
         scheme, token = await self._token(exchange, guard, certificate)
         keys = {}
-        for need in guard.keys:
-            found = await self._key(exchange, guard, need)
+        for place in guard.keys:
+            found = await self._key(exchange, guard, place)
             if found is not None:
-                keys[need] = found
+                keys[place] = found
         exchange.caller = guard.admit(
             Credentials(
                 token=token,
@@ -181,8 +180,8 @@ class Authenticator:
             raise unavailable("nobody can say whether the proof was used before") from error
         exchange.nonce = proof.nonce
 
-    async def _key(self, exchange: Exchange, guard: Guard, need: KeyNeed) -> KeyCaller | None:
-        presented = take_key(exchange, need, guard.challenge)
+    async def _key(self, exchange: Exchange, guard: Guard, place: Place) -> KeyCaller | None:
+        presented = take_key(exchange, *place, guard.challenge)
         if not presented or self._api_keys is None:
             return None
         wait_seconds = self._key_failures.wait_seconds(exchange.address)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from portico.client.layers import Callers
     from portico.contract import Contract, Operation, Requirement
-    from portico.contract.security import Alternative, KeyNeed
+    from portico.contract.security import Alternative
 
 STEP_UP = "x-step-up"
+Place = tuple[str, str]
 # Schemes of challenges to callers who need no token; there is no registered one for either.
 _KEY_SCHEME = "ApiKey"
 _CERTIFICATE_SCHEME = "ClientCertificate"
@@ -46,11 +47,14 @@ class StepUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What a request has proven: each part is good, whether or not it is enough."""
+    """What a request has proven: each part is good, whether or not it is enough.
+
+    `keys` are the callers by the places of their API keys.
+    """
 
     token: TokenCaller | None = None
     scheme: str = BEARER
-    keys: Mapping[KeyNeed, KeyCaller]
+    keys: Mapping[Place, KeyCaller]
     certificate: Caller | None = None
 
     def caller(self) -> Caller | None:
@@ -76,7 +80,7 @@ class Guard:
     step_up: StepUp | None
     plain: bool
     open: bool
-    keys: tuple[KeyNeed, ...]
+    keys: tuple[Place, ...]
     certificate: bool
 
     def admit_token(self, caller: TokenCaller, scheme: str = BEARER) -> None:
@@ -155,7 +159,7 @@ def build_guard(
 ) -> Guard:
     """Return the guard of an operation. Raises ContractError for an `x-step-up` that is none."""
     requirement = operation.security
-    keys = tuple(dict.fromkeys(need for one in requirement.alternatives for need in one.keys))
+    keys = tuple(dict.fromkeys(need.place for one in requirement.alternatives for need in one.keys))
     certificate = any(one.certificate for one in requirement.alternatives)
     return Guard(
         api=contract.name,
@@ -180,7 +184,7 @@ def _covers(credentials: Credentials, alternative: Alternative) -> bool:
     """Tell whether everything an alternative asks for was presented."""
     return (
         (credentials.token is not None or not alternative.token)
-        and all(need in credentials.keys for need in alternative.keys)
+        and all(need.place in credentials.keys for need in alternative.keys)
         and (credentials.certificate is not None or not alternative.certificate)
     )
 
@@ -189,7 +193,7 @@ def _holds(credentials: Credentials, alternative: Alternative) -> bool:
     """Tell whether what was presented has the scopes of an alternative that it covers."""
     token = credentials.token
     return (token is None or alternative.scopes <= token.scopes) and all(
-        need.scopes <= credentials.keys[need].scopes for need in alternative.keys
+        need.scopes <= credentials.keys[need.place].scopes for need in alternative.keys
     )
 
 

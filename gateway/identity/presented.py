@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gateway.exchange import Exchange, Field
-    from portico.contract.security import KeyNeed
 
 # Longer than any key that is issued here.
 MAX_KEY_CHARACTERS = 512
@@ -37,13 +36,13 @@ def read_token(values: Sequence[bytes], challenge: Challenge) -> tuple[str, byte
     return name, token
 
 
-def take_key(exchange: Exchange, need: KeyNeed, challenge: Challenge) -> str:
+def take_key(exchange: Exchange, where: str, name: str, challenge: Challenge) -> str:
     """Return the API key at one place of a request, empty where there is none.
 
     It is taken out of the request: neither an upstream nor a handler gets to see it. Raises
     Problem 400 for a place that has several.
     """
-    found = _TAKERS[need.where](exchange, need.name)
+    found = _TAKERS[where](exchange, name)
     if len(found) > 1:
         raise challenge.invalid_request("the request has more than one API key in one place")
     return found[0][:MAX_KEY_CHARACTERS] if found else ""

@@ -67,8 +67,8 @@ class Resources:
     def routes(self, contracts: Sequence[Contract]) -> list[Route]:
         """Return the routes of the metadata of each API, and of all of them together."""
         return [
-            self._route("", "Portico", scopes_of(contracts)),
-            *(self._route(one.base_path, one.title, scopes_of([one])) for one in contracts),
+            self._route("", "Portico", needed_scopes(contracts)),
+            *(self._route(one.base_path, one.title, needed_scopes([one])) for one in contracts),
         ]
 
     def _route(self, base_path: str, title: str, scopes: Sequence[str]) -> Route:
@@ -81,7 +81,7 @@ class Resources:
         return Route(path, describe, methods=["GET", "OPTIONS"], middleware=[_CORS])
 
 
-def scopes_of(contracts: Sequence[Contract]) -> list[str]:
+def needed_scopes(contracts: Sequence[Contract]) -> list[str]:
     """Return the scopes that operations of some contracts ask for."""
     needed = (
         operation.security.every_scope()

@@ -259,6 +259,16 @@ def test_a_client_of_the_configuration_has_its_plan(opened: Open) -> None:
     assert statuses == [200, 429]
 
 
+def test_an_author_of_an_api_limits_a_handler(opened: Open) -> None:
+    """slowapi's decorator over the engine of the gateway; `test_workers.py` counts in several."""
+    with opened({}) as served:
+        answers = [served.request("GET", "/experience/kiosk/v1/scarce") for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[3].json()["type"].endswith("#quota-exceeded")
+    assert int(answers[3].headers["retry-after"]) >= 1
+
+
 def test_a_limit_can_be_told_by_the_response(
     opened: Open, upstream_url: str, tmp_path: Path
 ) -> None:

@@ -236,7 +236,7 @@ def guarded(security: list[dict[str, list[str]]], *, outside: bool) -> Any:
         step_up=None,
         plain=False,
         open=False,
-        keys=tuple(need for one in requirement.alternatives for need in one.keys),
+        keys=tuple(need.place for one in requirement.alternatives for need in one.keys),
         certificate=False,
     )
 

@@ -23,6 +23,11 @@ class KeyNeed:
     name: str
     scopes: frozenset[str] = frozenset()
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Return where the key is, which several needs may share."""
+        return self.where, self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Alternative:

@@ -65,21 +65,28 @@ def token(url: str, data: Path) -> str:
     return found
 
 
-def test_together_they_admit_what_one_would(supervisor: tuple[str, int, Path]) -> None:
+@pytest.mark.parametrize(
+    ("path", "amount", "asked"),
+    [("choices/a", 60, 150), ("scarce", 3, 30)],
+    ids=["a limit of the plan", "a limit of a handler"],
+)
+def test_together_they_admit_what_one_would(
+    supervisor: tuple[str, int, Path], path: str, amount: int, asked: int
+) -> None:
     url, pid, data = supervisor
     headers = {"Authorization": f"Bearer {token(url, data)}"}
 
     def ask(_: int) -> int:
         # A connection each, so that all workers get some.
         with httpx.Client() as http:
-            path = f"{url}/experience/kiosk/v1/choices/a"
-            return http.get(path, headers=headers, timeout=20).status_code
+            address = f"{url}/experience/kiosk/v1/{path}"
+            return http.get(address, headers=headers, timeout=20).status_code
 
     with ThreadPoolExecutor(12) as pool:
-        statuses = list(pool.map(ask, range(150)))
+        statuses = list(pool.map(ask, range(asked)))
 
     assert len(children(pid)) == WORKERS
-    assert (statuses.count(200), statuses.count(429)) == (60, 90)
+    assert (statuses.count(200), statuses.count(429)) == (amount, asked - amount)
 
 
 def test_a_write_runs_once_whichever_worker_it_meets(supervisor: tuple[str, int, Path]) -> None:
