@@ -176,7 +176,7 @@ def _for_people(parts: ServerParts, state: ServerState, issuance: Issuance) -> l
     sign_in = SignIn(
         _requests(parts, state, issuance),
         parts.clients,
-        state.records,
+        state,
         users,
         SignInLimits(parts.limits, **parts.sign_in_limits),
         pages,

@@ -207,6 +207,28 @@ async def test_as_12_guesses_at_an_account_are_limited(deployment: Deployment) -
         assert "Bob" in other.text
 
 
+async def test_as_12_who_guesses_does_not_keep_the_owner_of_an_account_waiting(
+    deployment: Deployment,
+) -> None:
+    async with deployment.http("203.0.113.9") as owner, deployment.http("203.0.113.9") as fresh:
+        await sign_in(owner, question("shop", Pair()))
+        await owner.post("/oauth2/sign-out", data={"go": "1"})
+        for number in range(12):
+            async with deployment.http(f"192.0.2.{number}") as guesser:
+                guesser.cookies.set("__Host-portico-known", "A" * 43)
+                await sign_in(guesser, question("shop", Pair()), "ada", f"guess {number}")
+
+        assert (await sign_in(fresh, question("shop", Pair()))).status_code == 429
+        assert "Ada Lovelace" in (await sign_in(owner, question("shop", Pair()))).text
+        # It is known for this account only, and its own attempts are limited as well.
+        await owner.post("/oauth2/sign-out", data={"go": "1"})
+        statuses = [
+            (await sign_in(owner, question("shop", Pair()), "ada", "guess")).status_code
+            for _ in range(12)
+        ]
+        assert statuses[-2:] == [429] * 2
+
+
 async def test_as_12_guesses_from_an_address_are_limited(redis: RedisClient, ring: KeyRing) -> None:
     limits = {"per_address": "5/minute"}
     deployment = deploy(redis, ring, time.time, sign_in_limits=limits)
