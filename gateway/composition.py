@@ -19,13 +19,14 @@ from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
 from gateway.packages import bind_handlers, open_resources, own_limiters
 from gateway.specs import contracts_root
 from gateway.stores import Stores
-from gateway.upstream.transport import PooledTransport
 from portico.client import layers
 from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, idempotency_parameter, targets
+from portico.connectors.connection import Connection
 from portico.contract import Contract, ContractError, Finding, Operation, contract_paths, load
 from portico.contract.strict import StrictValidator
+from portico.crossref.engine import parse_url
 from portico.idempotency.claim import Claim
 from portico.idempotency.key import applies
 from portico.idempotency.replay import Answer
@@ -33,6 +34,7 @@ from portico.idempotency.tiers import KeyedOperation, to_answer
 from portico.problems import Problem
 from portico.server.call import Call, Caller
 from portico.server.service import Service
+from portico.transport.pool import PooledTransport
 
 
 def load_contracts(config: Config) -> dict[str, Contract]:
@@ -87,6 +89,7 @@ class Tiers:
     contracts: Mapping[str, Contract]
     backends: Mapping[str, ServiceBackend]
     transports: Mapping[str, Transport]
+    connections: Mapping[str, Connection]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ async def open_tiers(
         transports: dict[str, Transport] = {}
         clients = {name: _Client(name) for name in names}
         services: dict[str, Service] = {}
+        provided = provided_settings(config, secrets)
         for name in names:
             contract = contracts[name]
             api = config.apis.get(name, API())
@@ -142,7 +146,7 @@ async def open_tiers(
             for limiter in own_limiters(contract):
                 limiter.connect(stores.engine)
             settings = {**(injected or {}).get(name, {}), **api.settings}
-            resources = await open_resources(stack, contract, settings, secrets)
+            resources = await open_resources(stack, contract, settings, secrets, provided)
             strict = None
             if api.validation.mode == "strict":
                 strict = StrictValidator(contract.document)
@@ -155,7 +159,38 @@ async def open_tiers(
         for name in names:
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
-        yield Tiers(contracts, _backends(config, services, clients), transports)
+        yield Tiers(
+            contracts,
+            _backends(config, services, clients),
+            transports,
+            _connections(services),
+        )
+
+
+def _connections(services: Mapping[str, Service]) -> dict[str, Connection]:
+    """Return the connections to systems, of the APIs whose resources have one."""
+    found = {
+        name: getattr(service.resources, "connection", None) for name, service in services.items()
+    }
+    return {name: value for name, value in found.items() if isinstance(value, Connection)}
+
+
+def provided_settings(config: Config, secrets: SecretStore) -> dict[str, Any]:
+    """Return the settings that APIs share: where references are, and tokens that change."""
+    url = config.references.url
+    if url.startswith(("env:", "file:")):
+        url = secrets.resolve(url, "references.url")
+    url = url or f"sqlite:///{config.data / 'references.sqlite'}"
+    try:
+        parse_url(url)
+    except ValueError as error:
+        # The URL may hold a password and is not repeated.
+        hint = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE, or env:NAME"
+        raise ConfigError("references.url", str(error), hint) from None
+    return {
+        "references_url": url,
+        "tokens": config.data / "tokens",
+    }
 
 
 def _keyed(config: Config, stores: Stores, service: Service) -> dict[str, KeyedOperation]:
@@ -254,4 +289,11 @@ def _backends(
     }
 
 
-__all__ = ["Tiers", "bind_handlers", "choose", "load_contracts", "open_tiers"]
+__all__ = [
+    "Tiers",
+    "bind_handlers",
+    "choose",
+    "load_contracts",
+    "open_tiers",
+    "provided_settings",
+]

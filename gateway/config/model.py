@@ -410,6 +410,14 @@ class Redis(_Strict):
     none has confirmed. Too few in time: the request is refused with 503 and nothing runs."""
 
 
+class References(_Strict):
+    """Where it is kept which record of which system is which."""
+
+    url: str = ""
+    """`postgresql://` or `sqlite:///PATH`, or a reference to it (`env:REFERENCES_URL`). Empty:
+    `references.sqlite` in the data folder. Processes that write to the same systems share it."""
+
+
 class Idempotency(_Strict):
     """How keys of repeated writes are kept."""
 
@@ -529,6 +537,10 @@ class Embedded(_Strict):
     tryton: bool = True
     """A Tryton with sample data, unless `apis.system/tryton.v1` has settings or a URL."""
 
+    sandboxes: bool = True
+    """Sandboxes of the other systems with the same sample data, each unless its API has settings
+    or a URL."""
+
 
 class Config(_Strict):
     """The whole file."""
@@ -572,6 +584,9 @@ class Config(_Strict):
 
     redis: Redis = Redis()
     """Where idempotency records, rate limits and what people allowed are kept."""
+
+    references: References = References()
+    """Where it is kept which record of which system is which."""
 
     idempotency: Idempotency = Idempotency()
     """How keys of repeated writes are kept."""
