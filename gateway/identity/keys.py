@@ -28,7 +28,6 @@ SigningKey = ECKey | RSAKey | OKPKey
 SigningAlgorithm = Literal["ES256", "RS256", "EdDSA"]
 ALGORITHM: SigningAlgorithm = "ES256"
 PublicKey = dict[str, str | list[str]]
-ES256 = JWSRegistry(algorithms=[ALGORITHM]).get_alg(ALGORITHM)
 # RFC 9864 names the algorithm by its curve; tokens say EdDSA, which every verifier knows.
 _MODELS = {
     name: JWSRegistry(algorithms=[model]).get_alg(model)

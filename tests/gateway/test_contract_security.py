@@ -16,6 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.config import External
 from gateway.identity.api_keys import ApiKeys
@@ -336,6 +338,38 @@ def test_a_certificate_from_anyone_else_is_a_forgery(
         assert ask(served, "tls", Client_Cert=spelled(certificate)).status_code == 401
         assert ask(served, "either-or-nobody", Client_Cert=spelled(certificate)).status_code == 200
         assert "client-cert" not in upstream.fields()
+
+
+# Whatever is sent.
+
+VALUES = st.one_of(
+    st.binary(max_size=40).filter(lambda value: not set(value) & set(b"\r\n\x00")),
+    st.sampled_from(
+        [b"Bearer a.b.c", b"DPoP a.b.c", b"Basic YTpi", b"key=", b"key=a; key=b", b"::", b"Bearer "]
+    ),
+)
+FIELDS = st.sampled_from([b"Authorization", b"DPoP", b"X-Key", b"Cookie", b"Client-Cert"])
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    name=st.sampled_from(sorted(SECURITY)),
+    fields=st.lists(st.tuples(FIELDS, VALUES), max_size=4),
+    query=st.text("apikey=%+&20", max_size=20),
+)
+def test_no_credentials_whatever_are_an_error_of_ours(
+    partner: Served, name: str, fields: list[tuple[bytes, bytes]], query: str
+) -> None:
+    lines = b"".join(b"%s: %s\r\n" % field for field in fields)
+    request = f"GET {BASE}/open/{name}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+
+    answer = partner.raw(request.encode() + lines + b"\r\n")
+
+    assert answer.status in {200, 400, 401, 403, 429}
 
 
 # What cannot be enforced does not start, and what cannot be checked is not let in.

@@ -64,12 +64,16 @@ _PARAMETERS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
-    """A person who signed in: whom codes are for. `user` is their name in the configuration."""
+    """A person who signed in: whom codes are for.
+
+    `user` is their name in the configuration, and `stamp` that of their password.
+    """
 
     subject: str
     name: str
     authenticated_at: int
     user: str = ""
+    stamp: str = ""
     # What was allowed ends then, however often it is refreshed.
     expires_at: int = 0
 

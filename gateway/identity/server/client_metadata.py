@@ -28,6 +28,8 @@ _MAX_NAME = 256
 _DEFAULT_GRANTS = (AUTHORIZATION_CODE,)
 # What a client may say about itself that is kept and told, but not acted upon.
 _TEXTS = ("client_name", "client_uri", "policy_uri", "tos_uri", "software_id", "software_version")
+# RFC 9449 section 5.2 and RFC 9126 section 6.
+_FLAGS = ("dpop_bound_access_tokens", "require_pushed_authorization_requests")
 _KEY_MEMBERS = ("kty", "crv", "x", "y", "n", "e", "kid", "use", "alg")
 _SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
@@ -76,6 +78,7 @@ class RegistrationPolicy:
             "grant_types": self._grants(metadata),
             "scope": self._scope(metadata),
         }
+        kept |= {name: _flag(metadata, name) for name in _FLAGS if name in metadata}
         kept["response_types"] = ["code"] if AUTHORIZATION_CODE in kept["grant_types"] else []
         if "jwks" in metadata:
             kept["jwks"] = _key_set(metadata["jwks"])
@@ -103,6 +106,8 @@ class RegistrationPolicy:
             redirect_uris=tuple(kept["redirect_uris"]),
             native=kept["application_type"] == "native",
             jwks=kept.get("jwks"),
+            dpop_bound=kept.get("dpop_bound_access_tokens", False),
+            pushed_requests_only=kept.get("require_pushed_authorization_requests", False),
             plan=self.plan,
             registered_at=registered_at,
         )
@@ -131,6 +136,13 @@ def _text(metadata: Mapping[str, Any], name: str) -> str:
         raise MetadataError(f"{name} is not a text of one line")
     if name == "client_name" and len(value) > _MAX_NAME:
         raise MetadataError("client_name is too long")
+    return value
+
+
+def _flag(metadata: Mapping[str, Any], name: str) -> bool:
+    value = metadata[name]
+    if not isinstance(value, bool):
+        raise MetadataError(f"{name} is not true or false")
     return value
 
 

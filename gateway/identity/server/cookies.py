@@ -1,7 +1,7 @@
-"""The two cookies of people: which browser it is, and who is signed in.
+"""The cookies of people: which browser it is, who is signed in, and who was before.
 
-Both are names of records or hashes of them, unreadable for scripts, and sent back only to this
-host. `Lax` lets the session come along when another site leads here, and not with its forms.
+They are names of records or proofs, unreadable for scripts, and sent back only to this host. `Lax`
+lets the session come along when another site leads here, and not with its forms.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 _BYTES = 32
+_KNOWN_SECONDS = 180 * 86_400
 
 
 class Cookies:
     """Reads and sets them; over https with the prefix that binds a cookie to its host."""
 
-    __slots__ = ("_browser", "_secure", "_session")
+    __slots__ = ("_browser", "_known", "_secure", "_session")
 
     def __init__(self, *, secure: bool) -> None:
         prefix = "__Host-" if secure else ""
         self._secure = secure
         self._browser = f"{prefix}portico-browser"
         self._session = f"{prefix}portico-session"
+        self._known = f"{prefix}portico-known"
 
     def browser(self, request: Request) -> str:
         """Return what tells this browser from others, empty if it has not been here."""
@@ -38,6 +40,13 @@ class Cookies:
     def session(self, request: Request) -> str:
         """Return the name of the session, empty without one."""
         return _checked(request.cookies.get(self._session, ""))
+
+    def known(self, request: Request) -> str:
+        """Return the proof that somebody signed in here before, empty without one."""
+        return _checked(request.cookies.get(self._known, ""))
+
+    def set_known(self, response: Response, value: str) -> None:
+        self._set(response, self._known, value, _KNOWN_SECONDS)
 
     def set_browser(self, response: Response, value: str) -> None:
         self._set(response, self._browser, value, None)

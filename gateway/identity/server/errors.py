@@ -56,6 +56,11 @@ def store_unavailable() -> WaitError:
     return WaitError("the request cannot be decided at the moment", _STORE_RETRY_SECONDS, 503)
 
 
+def busy() -> WaitError:
+    """Return the refusal of one too many who sign in at the same moment."""
+    return WaitError("too many people sign in at the moment", _STORE_RETRY_SECONDS, 503)
+
+
 def rejected_client() -> InvalidClientError:
     """Return the one answer to an unknown client, a wrong secret and unusable credentials."""
     return InvalidClientError("the client could not be authenticated", status_code=401)

@@ -7,6 +7,7 @@ grace, in which two requests of the same client may meet.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from gateway.identity.server.revocations import Revocations
     from portico.redis.client import RedisClient
     from portico.redis.script import Script
+
+logger = logging.getLogger("portico.identity")
 
 # Redirects take seconds; what is longer only helps who stole the code.
 CODE_LIFETIME_SECONDS = 60
@@ -39,9 +42,9 @@ class Stage(StrEnum):
 class Family:
     """What a person allowed a client. `resources` are the audiences asked for, if any were.
 
-    Times are seconds of the epoch. `user` is a person's name in the configuration. `refreshes`
-    tells whether refresh tokens are issued, and `bound_to` by which key alone they can be used
-    (RFC 9449 section 5).
+    Times are seconds of the epoch. `user` is a person's name in the configuration and `user_stamp`
+    that of the password. `refreshes` tells whether refresh tokens are issued, and `bound_to` by
+    which key alone they can be used (RFC 9449 section 5).
     """
 
     client_id: str
@@ -54,6 +57,7 @@ class Family:
     expires_at: int
     refreshes: bool
     user: str = ""
+    user_stamp: str = ""
     stage: Stage = Stage.CODE
     generation: int = 0
     bound_to: str = ""
@@ -104,18 +108,12 @@ class Families:
         raw = cast("bytes | None", await self._redis.execute("GET", _key(name), repeatable=True))
         if raw is None:
             return None
-        head, _, about = raw.split(b"\n", 2)
-        stage, generation, _, _, bound_to = head.split(b" ")
-        members: dict[str, Any] = orjson.loads(about)
-        for several in ("scopes", "resources"):
-            members[several] = tuple(members[several])
-        family = Family(**members)
-        return replace(
-            family,
-            stage=Stage(stage.decode()),
-            generation=int(generation),
-            bound_to="" if bound_to == b"-" else bound_to.decode(),
-        )
+        try:
+            return _read(raw)
+        except (KeyError, TypeError, ValueError):
+            # Of a version that knew other members: whoever allowed it is asked again.
+            logger.exception("the record of an authorization cannot be read")
+            return None
 
     async def redeem(
         self, name: str, use: Use, keep_seconds: int, *, bound_to: str = ""
@@ -146,6 +144,20 @@ class Families:
         for token_id, expires_at in zip(words[::2], words[1::2], strict=True):
             await self._revocations.revoke(token_id, int(expires_at))
         return Outcome(outcome.decode())
+
+
+def _read(raw: bytes) -> Family:
+    head, _, about = raw.split(b"\n", 2)
+    stage, generation, _, _, bound_to = head.split(b" ")
+    members: dict[str, Any] = orjson.loads(about)
+    for several in ("scopes", "resources"):
+        members[several] = tuple(members[several])
+    return replace(
+        Family(**members),
+        stage=Stage(stage.decode()),
+        generation=int(generation),
+        bound_to="" if bound_to == b"-" else bound_to.decode(),
+    )
 
 
 def _key(name: str) -> bytes:

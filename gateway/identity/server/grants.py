@@ -108,6 +108,7 @@ class AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]  #
                 expires_at=user.expires_at,
                 refreshes=REFRESH_TOKEN in request.client.record.grant_types,
                 user=user.user,
+                user_stamp=user.stamp,
             ),
         )
 

@@ -25,14 +25,18 @@ class Person:
             name=record.name,
             authenticated_at=authenticated_at,
             user=record.username,
+            stamp=record.stamp,
         )
         return cls(signed_in=signed_in, scopes=record.scopes)
 
     @classmethod
-    def kept(cls, members: Mapping[str, Any]) -> Person:
-        """Return the person of a session."""
-        scopes = members["scopes"]
-        signed_in = SignedIn(**{name: members[name] for name in members if name != "scopes"})
+    def kept(cls, members: Mapping[str, Any]) -> Person | None:
+        """Return the person of a session, None for one of a version that knew other members."""
+        others = {name: value for name, value in members.items() if name != "scopes"}
+        try:
+            scopes, signed_in = members["scopes"], SignedIn(**others)
+        except (KeyError, TypeError):
+            return None
         return cls(signed_in=signed_in, scopes=None if scopes is None else frozenset(scopes))
 
     def members(self) -> Mapping[str, Any]:
@@ -43,6 +47,7 @@ class Person:
             "name": who.name,
             "authenticated_at": who.authenticated_at,
             "user": who.user,
+            "stamp": who.stamp,
             "scopes": None if self.scopes is None else sorted(self.scopes),
         }
 

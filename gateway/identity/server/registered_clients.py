@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from gateway.identity.clients import MAX_SECRETS, ClientRecord
+from gateway.identity.errors import ClientRecordError
 from portico.limits.assignments import Assignments
 from portico.redis.script import Script
 
@@ -19,12 +21,15 @@ if TYPE_CHECKING:
     from gateway.identity.server.revocations import Revocations
     from portico.redis.client import RedisClient
 
+logger = logging.getLogger("portico.identity")
+
 # What a list shows; a deployment with more has a database of its own.
 MAX_LISTED = 1000
 # Access tokens of one client that are remembered; more end by themselves within minutes.
 MAX_LIVE_TOKENS = 1000
 
 _INDEX = b"portico:clients"
+_UNREADABLE = (ClientRecordError, KeyError, TypeError, ValueError)
 _DERIVED = frozenset({"digests", "keys"})
 _SEVERAL = ("scopes", "auth_methods", "grant_types", "audiences")
 
@@ -89,7 +94,14 @@ class RegisteredClients:
     async def read(self, client_id: str) -> Registration | None:
         """Return all that is kept of a client."""
         raw = await self._redis.execute("GET", _key(client_id), repeatable=True)
-        return None if raw is None else _decode(cast("bytes", raw))
+        if raw is None:
+            return None
+        try:
+            return _decode(cast("bytes", raw))
+        except _UNREADABLE:
+            # Of a version that knew other members; it cannot be trusted to say what it may do.
+            logger.exception("the record of a registered client cannot be read: %s", client_id)
+            return None
 
     async def add(self, registration: Registration) -> bool:
         """Keep a new client; return False when there is one of this id."""

@@ -134,14 +134,14 @@ def _for_clients(parts: ServerParts, issuance: Issuance) -> list[Route]:
     own_tokens = OwnTokens(parts.keys, issuer, revocations, clock)
     proofs = parts.proofs or ProofChecker(None if state is None else state.redis, clock=clock)
     binder = Binder(proofs, issuer + at.TOKEN_PATH)
-    users = parts.users
+    users = parts.users or Users([])
     tokens = TokenService(
         issuance,
         sorted(parts.scopes),
         own_tokens,
         binder,
         state,
-        is_user=lambda name: users is not None and users.find(name) is not None,
+        users.knows,
     )
     status = TokenStatus(own_tokens, state, issuer)
     services = {at.TOKEN_PATH: tokens.respond, at.INTROSPECT_PATH: status.introspect}
@@ -176,7 +176,7 @@ def _for_people(parts: ServerParts, state: ServerState, issuance: Issuance) -> l
     sign_in = SignIn(
         _requests(parts, state, issuance),
         parts.clients,
-        state.records,
+        state,
         users,
         SignInLimits(parts.limits, **parts.sign_in_limits),
         pages,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -23,13 +24,14 @@ from gateway.identity.server.errors import WaitError, plain_description
 from gateway.identity.server.forms import Form, first, read_body, read_form, read_parameters
 from gateway.identity.server.person import Person
 from gateway.identity.server.sign_in_limits import SignInLimits, Standing
-from gateway.identity.server.transient import Kind, TransientRecords
-from gateway.identity.server.users import MAX_NAME_CHARACTERS, Users
+from gateway.identity.server.transient import Kind
+from gateway.identity.server.users import MAX_NAME_CHARACTERS, UserRecord, Users
 from portico.redis.errors import RedisFailure
 
 if TYPE_CHECKING:
     from gateway.identity.clients import ClientSource
     from gateway.identity.server.pages import Pages
+    from gateway.identity.server.state import ServerState
 
 logger = logging.getLogger("portico.identity")
 
@@ -71,7 +73,7 @@ class SignIn:
         self,
         requests: AuthorizationRequests,
         clients: ClientSource,
-        records: TransientRecords,
+        state: ServerState,
         users: Users,
         limits: SignInLimits,
         pages: Pages,
@@ -80,7 +82,8 @@ class SignIn:
     ) -> None:
         self._requests = requests
         self._clients = clients
-        self._records = records
+        self._records = state.records
+        self._handles = state.handles
         self._users = users
         self._limits = limits
         self._pages = pages
@@ -151,7 +154,9 @@ class SignIn:
         interaction = await self.interaction(request, form)
         username, password = first(form, "username"), first(form, "password")
         address = request.client.host if request.client else ""
-        permission = await self._limits.attempt(username, address)
+        permission = await self._limits.attempt(
+            username, address, is_known=self._is_known(request, username)
+        )
         if permission.standing is Standing.UNKNOWN:
             return self._unavailable()
         if permission.standing is Standing.WAIT:
@@ -163,7 +168,18 @@ class SignIn:
             return self._pages.sign_in(
                 interaction.asked, interaction.name, wrong=_WRONG, username=username, status=401
             )
-        return await self.enter(request, interaction, Person.of_user(record, int(self._clock())))
+        person = Person.of_user(record, int(self._clock()))
+        response = await self.enter(request, interaction, person)
+        self._cookies.set_known(response, self._mark(record))
+        return response
+
+    def _is_known(self, request: Request, username: str) -> bool:
+        """Tell whether this account signed in with this browser before."""
+        record, presented = self._users.find(username), self._cookies.known(request)
+        return record is not None and compare_digest(presented, self._mark(record))
+
+    def _mark(self, record: UserRecord) -> str:
+        return self._handles.mark("known browser", record.username, record.stamp)
 
     async def enter(self, request: Request, interaction: Interaction, person: Person) -> Response:
         """Begin a session of a person who proved to be one, and go on."""
@@ -172,7 +188,7 @@ class SignIn:
         session = await self._records.put(
             Kind.SESSION, person.members(), self._options.session_seconds
         )
-        if interaction.asked.client.first_party:
+        if interaction.asked.client.first_party and interaction.accepts(person):
             response = await self._allow(interaction, person)
         else:
             response = _see_other(f"{self._consent_url}?interaction={interaction.name}")
@@ -238,16 +254,16 @@ class SignIn:
         return Interaction(name=name, asked=asked, begun_at=kept["begun_at"])
 
     async def _person(self, request: Request) -> Person | None:
-        """Return who is signed in; someone the configuration does not know any more is not."""
+        """Return who is signed in: not who is removed since, or has another password."""
         session = self._cookies.session(request)
         kept = await self._records.read(Kind.SESSION, session) if session else None
         if kept is None:
             return None
         person = Person.kept(kept)
-        if not person.signed_in.user:
+        if person is None or not person.signed_in.user:
             return person
         record = self._users.find(person.signed_in.user)
-        if record is None:
+        if record is None or record.stamp != person.signed_in.stamp:
             return None
         return Person.of_user(record, person.signed_in.authenticated_at)
 
@@ -265,6 +281,8 @@ class SignIn:
         try:
             return await answer()
         except WaitError as error:
+            if error.status_code == 503:
+                return self._unavailable()
             return self._too_many(error.wait_seconds)
         except OAuth2Error as error:
             if error.redirect_uri:

@@ -59,10 +59,16 @@ class SignInLimits:
         self._account = _bucket("sign-in-account", per_account)
         self._address = _bucket("sign-in-address", per_address)
 
-    async def attempt(self, username: str, address: str) -> Permission:
-        """Count an attempt and tell whether it may be made."""
+    async def attempt(self, username: str, address: str, *, is_known: bool = False) -> Permission:
+        """Count an attempt and tell whether it may be made.
+
+        A browser where the account signed in before is counted apart: whoever guesses from
+        elsewhere does not keep its owner waiting.
+        """
         # What is typed as a name may be long, strange, or a password; its hash is neither.
         account = sha256(normal_name(username).encode(errors="replace")).hexdigest()
+        if is_known:
+            account += ":known"
         subjects = ((self._account, account), (self._address, network_of(address)))
         demand = Demand(
             tuple(bucket for bucket, _ in subjects),

@@ -47,7 +47,10 @@ _SKEW_SECONDS = 60
 
 
 class TokenService:
-    """Answers token requests. Without `state` (no Redis) clients act for themselves only."""
+    """Answers token requests. Without `state` (no Redis) clients act for themselves only.
+
+    `is_user` tells, by name and stamp, whether the configuration has a person.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class TokenService:
         own_tokens: OwnTokens,
         binder: Binder,
         state: ServerState | None,
-        is_user: Callable[[str], bool] = bool,
+        is_user: Callable[[str, str], bool],
     ) -> None:
         self._issuance = issuance
         self._scopes = sorted(scopes)
@@ -118,9 +121,9 @@ class TokenService:
 
     async def _family(self, state: ServerState, handle: Handle) -> Family | None:
         family = await state.families.look(handle.family)
-        # With a person whom the configuration does not know any more, all they allowed ends.
-        if family is not None and family.user and not self._is_user(family.user):
-            return None
+        # With a person who is removed or gets another password, all they allowed ends.
+        if family is not None and family.user:
+            return family if self._is_user(family.user, family.user_stamp) else None
         return family
 
     async def _write(self, grant_type: str, request: GrantRequest, binding: Binding) -> None:

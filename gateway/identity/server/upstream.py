@@ -71,24 +71,26 @@ class UpstreamProvider:
         self._known: _Known | None = None
         self._asking = asyncio.Lock()
 
-    async def address(self, *, state: str, nonce: str, verifier: str) -> str:
+    async def address(
+        self, *, state: str, nonce: str, verifier: str, max_age_seconds: int | None = None
+    ) -> str:
         """Return where to send a browser. Raises ProviderError."""
         known = await self._know()
         challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-        query = urlencode(
-            {
-                "response_type": "code",
-                "client_id": self._options.client_id,
-                "redirect_uri": self._options.redirect_uri,
-                "scope": " ".join(self._options.scopes),
-                "state": state,
-                "nonce": nonce,
-                "code_challenge": challenge,
-                "code_challenge_method": "S256",
-            }
-        )
+        query = {
+            "response_type": "code",
+            "client_id": self._options.client_id,
+            "redirect_uri": self._options.redirect_uri,
+            "scope": " ".join(self._options.scopes),
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        if max_age_seconds is not None:
+            query["max_age"] = str(max_age_seconds)
         endpoint = str(known.document["authorization_endpoint"])
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
     async def check_issuer(self, issuer: str) -> None:
         """Raise ProviderError for an answer that another provider gave (RFC 9207 section 2.4)."""

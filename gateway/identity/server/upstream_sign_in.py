@@ -10,8 +10,8 @@ from authlib.oauth2.rfc6749.errors import InvalidRequestError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.identity.server.authorization import SignedIn
-from gateway.identity.server.forms import first, read_parameters
+from gateway.identity.server.authorization import Asked, SignedIn
+from gateway.identity.server.forms import Form, first, read_parameters
 from gateway.identity.server.person import Person
 from gateway.identity.server.transient import Kind, TransientRecords
 from gateway.identity.server.upstream import ProviderError, UpstreamProvider
@@ -58,7 +58,12 @@ class UpstreamSignIn:
             _UPSTREAM_SECONDS,
         )
         try:
-            address = await self._provider.address(state=state, nonce=nonce, verifier=verifier)
+            address = await self._provider.address(
+                state=state,
+                nonce=nonce,
+                verifier=verifier,
+                max_age_seconds=interaction.asked.max_age_seconds,
+            )
         except ProviderError as error:
             return self._sign_in.provider_failed(str(error))
         return RedirectResponse(address, 303, {"cache-control": "no-store"})
@@ -73,17 +78,20 @@ class UpstreamSignIn:
             request, {"interaction": [kept["interaction"]]}
         )
         try:
-            person = await self._person(query, kept)
+            person = await self._person(query, kept, interaction.asked)
         except ProviderError as error:
             return self._sign_in.provider_failed(str(error))
         return await self._sign_in.enter(request, interaction, person)
 
-    async def _person(self, query: Mapping[str, list[str]], kept: Mapping[str, Any]) -> Person:
+    async def _person(self, query: Form, kept: Mapping[str, Any], asked: Asked) -> Person:
         await self._provider.check_issuer(first(query, "iss"))
         code = first(query, "code")
         if not code:
             raise ProviderError("the provider did not let you in")
         claims = await self._provider.person(code, nonce=kept["nonce"], verifier=kept["verifier"])
+        if asked.max_age_seconds is not None and "auth_time" not in claims:
+            # Whoever is asked for a max_age has to say it (OpenID Connect Core 3.1.2.1).
+            raise ProviderError("the provider does not say when the person signed in")
         return _person_of(claims, self._provider.prefix, int(self._clock()))
 
 
@@ -95,6 +103,14 @@ def _person_of(claims: Mapping[str, Any], prefix: str, now: int) -> Person:
         signed_in=SignedIn(
             subject=f"{prefix}{claims['sub']}",
             name=str(name)[:_MAX_NAME_CHARACTERS] if known else "",
-            authenticated_at=now,
+            authenticated_at=_authenticated_at(claims, now),
         )
     )
+
+
+def _authenticated_at(claims: Mapping[str, Any], now: int) -> int:
+    """Return when the person signed in there, which may be long ago; now where nothing is said."""
+    value = claims.get("auth_time")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= now:
+        return now
+    return value

@@ -535,7 +535,9 @@ def test_at_11_unknown_key_and_wrong_signature_look_the_same(
     header, payload, _ = forger.token().split(".")
     wrong = refused(verifier, bearer(f"{header}.{payload}.{encode(b'x' * 64)}"))
 
-    answers = {(p.status, p.detail, p.headers) for p in (unknown, absent, wrong)}
+    stranger = refused(verifier, bearer(forger.token(claims={"iss": "https://elsewhere.example"})))
+
+    answers = {(p.status, p.detail, p.headers) for p in (unknown, absent, wrong, stranger)}
     assert len(answers) == 1
 
 

@@ -149,6 +149,10 @@ async def test_what_the_client_or_the_person_lost_is_lost_to_refreshed_tokens(
     without_ada = deploy(redis, ring, time.time, users=Users(PEOPLE[1:]))
     async with without_ada.http() as http:
         assert_refused(await refresh(http, "shop", token), 400, "invalid_grant")
+    other = replace(PEOPLE[0], password_hash=PEOPLE[1].password_hash)
+    with_another_password = deploy(redis, ring, time.time, users=Users([other]))
+    async with with_another_password.http() as http:
+        assert_refused(await refresh(http, "shop", token), 400, "invalid_grant")
     poorer = [replace(record, scopes=frozenset({"orders:write"})) for record in CLIENTS]
     narrowed = deploy(redis, ring, time.time, clients=ClientRegistry(poorer))
     async with narrowed.http() as http:

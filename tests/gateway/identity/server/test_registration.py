@@ -168,6 +168,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"token_endpoint_auth_method": "none", "jwks": {"keys": [{**KEY, "x5c": 7}]}},
         "invalid_client_metadata",
     ),
+    "a flag that is text": ({"dpop_bound_access_tokens": "true"}, "invalid_client_metadata"),
     "no keys": ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
     "a name of many lines": ({"client_name": "a\nb"}, "invalid_client_metadata"),
     "a long name": ({"client_name": "a" * 500}, "invalid_client_metadata"),
@@ -249,6 +250,19 @@ async def test_as_10_with_a_client_its_tokens_end(
     assert await deployment.state.registered.list() == []
 
 
+async def test_as_10_a_client_asks_for_more_than_is_needed(
+    deployment: Deployment, http: httpx.AsyncClient
+) -> None:
+    flags = {"dpop_bound_access_tokens": True, "require_pushed_authorization_requests": True}
+    registered = (await register(http, {**APP, **flags})).json()
+
+    record = await deployment.state.registered.find(registered["client_id"])
+
+    assert record is not None
+    assert (record.dpop_bound, record.pushed_requests_only) == (True, True)
+    assert registered | flags == registered
+
+
 async def test_as_10_what_a_key_says_beyond_its_own_members_is_not_kept(
     http: httpx.AsyncClient,
 ) -> None:
@@ -309,6 +323,25 @@ async def test_as_12_guesses_at_the_tokens_of_registration_are_limited(
         assert_refused(await register(http, APP), 429, "temporarily_unavailable")
         managed = await http.get(f"{REGISTER}/x", headers={"authorization": "Bearer x"})
         assert_refused(managed, 429, "temporarily_unavailable")
+
+
+async def test_a_record_of_another_version_is_no_client(
+    http: httpx.AsyncClient, redis_server: Server
+) -> None:
+    registered = (await register(http, APP)).json()
+    client_id = registered["client_id"]
+    key = f"portico:client:{{{client_id}}}"
+    raw = redis_server.ask("GET", key)
+    assert isinstance(raw, bytes)
+    document = json.loads(raw)
+    document["record"]["unheard_of"] = True
+    redis_server.ask("SET", key, json.dumps(document))
+
+    form = {"grant_type": "client_credentials"}
+    secret = basic(client_id, registered["client_secret"])
+    answer = await http.post("/oauth2/token", data=form, headers=secret)
+
+    assert_refused(answer, 401, "invalid_client")
 
 
 async def test_redis_holds_no_secret_of_a_client(

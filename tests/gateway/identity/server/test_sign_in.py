@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ import pytest
 
 from gateway.identity.errors import IdentityError
 from gateway.identity.keys import KeyRing
+from gateway.identity.server.errors import WaitError
 from gateway.identity.server.sign_in_limits import SignInLimits, Standing
 from gateway.identity.server.users import UserRecord, Users, hash_password
 from portico.limits.engine import LimitEngine
@@ -205,6 +207,28 @@ async def test_as_12_guesses_at_an_account_are_limited(deployment: Deployment) -
         assert "Bob" in other.text
 
 
+async def test_as_12_who_guesses_does_not_keep_the_owner_of_an_account_waiting(
+    deployment: Deployment,
+) -> None:
+    async with deployment.http("203.0.113.9") as owner, deployment.http("203.0.113.9") as fresh:
+        await sign_in(owner, question("shop", Pair()))
+        await owner.post("/oauth2/sign-out", data={"go": "1"})
+        for number in range(12):
+            async with deployment.http(f"192.0.2.{number}") as guesser:
+                guesser.cookies.set("__Host-portico-known", "A" * 43)
+                await sign_in(guesser, question("shop", Pair()), "ada", f"guess {number}")
+
+        assert (await sign_in(fresh, question("shop", Pair()))).status_code == 429
+        assert "Ada Lovelace" in (await sign_in(owner, question("shop", Pair()))).text
+        # It is known for this account only, and its own attempts are limited as well.
+        await owner.post("/oauth2/sign-out", data={"go": "1"})
+        statuses = [
+            (await sign_in(owner, question("shop", Pair()), "ada", "guess")).status_code
+            for _ in range(12)
+        ]
+        assert statuses[-2:] == [429] * 2
+
+
 async def test_as_12_guesses_from_an_address_are_limited(redis: RedisClient, ring: KeyRing) -> None:
     limits = {"per_address": "5/minute"}
     deployment = deploy(redis, ring, time.time, sign_in_limits=limits)
@@ -226,6 +250,19 @@ async def test_as_12_parallel_guesses_are_no_way_around_the_limit(deployment: De
     statuses = await asyncio.gather(*(guess(number) for number in range(20)))
 
     assert sorted(statuses) == [401] * 10 + [429] * 10
+
+
+async def test_passwords_that_wait_to_be_checked_are_bounded() -> None:
+    """Each check takes memory and a core; a crowd must not make everybody wait."""
+    users = Users(PEOPLE, max_waiting=3)
+
+    checks = [users.check("ada", PASSWORD) for _ in range(8)]
+    found = await asyncio.gather(*checks, return_exceptions=True)
+
+    refused = [outcome for outcome in found if isinstance(outcome, WaitError)]
+    assert len(refused) == 5
+    assert {error.status_code for error in refused} == {503}
+    assert await users.check("ada", PASSWORD) == PEOPLE[0]
 
 
 async def test_attempts_that_cannot_be_counted_are_not_made(
@@ -389,16 +426,18 @@ async def test_a_session_gets_a_new_name_at_each_sign_in_and_ends_at_sign_out(
         assert 'name="password"' in (await first_page(thief)).text
 
 
-async def test_someone_the_configuration_does_not_know_any_more_is_not_signed_in(
+async def test_who_is_removed_or_has_another_password_is_not_signed_in_any_more(
     redis: RedisClient, ring: KeyRing
 ) -> None:
     before = deploy(redis, ring, time.time)
     async with before.http() as browser:
         await sign_in(browser, question("shop", Pair()))
-        after = deploy(redis, ring, time.time, users=Users(PEOPLE[1:]))
-        async with after.http() as same:
-            same.cookies = browser.cookies
-            assert 'name="password"' in (await first_page(same)).text
+        other = replace(PEOPLE[0], password_hash=PEOPLE[1].password_hash)
+        for people in (PEOPLE[1:], [other]):
+            after = deploy(redis, ring, time.time, users=Users(people))
+            async with after.http() as same:
+                same.cookies = browser.cookies
+                assert 'name="password"' in (await first_page(same)).text
 
 
 async def test_an_answer_goes_where_the_request_was_for(browser: httpx.AsyncClient) -> None:

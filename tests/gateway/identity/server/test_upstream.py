@@ -201,6 +201,25 @@ async def test_a_provider_whose_name_ends_with_a_slash_keeps_it(
         assert (await come_back(browser, provider, await leave(browser))).status_code == 303
 
 
+async def test_a_max_age_is_passed_on_and_what_the_provider_says_of_it_counts(
+    browser: httpx.AsyncClient, provider: Provider
+) -> None:
+    left = await leave(browser, max_age="60")
+    assert answer_of(left)["max_age"] == "60"
+    provider.claims = {"auth_time": int(time.time()) - 3600}
+    entered = await come_back(browser, provider, left)
+    page = await browser.get(entered.headers["location"])
+    assert "Continue with Example Login" in page.text
+
+    provider.claims = {}
+    refused = await come_back(browser, provider, await leave(browser, max_age="60"))
+    assert refused.status_code == 502
+    provider.claims = {"auth_time": int(time.time())}
+    entered = await come_back(browser, provider, await leave(browser, max_age="60"))
+
+    assert "Jane Doe" in (await browser.get(entered.headers["location"])).text
+
+
 async def test_a_provider_that_is_down_is_a_page_and_is_asked_again(
     browser: httpx.AsyncClient, provider: Provider
 ) -> None:
