@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 from gateway.access_log import AccessLog
+from gateway.admission import TokenRevokedError
 from gateway.cors import CORSPolicy
 from gateway.endpoints import Endpoint
 from gateway.exchange import ClientDisconnectedError, Exchange, Receive, Response, Scope, Send
@@ -25,6 +26,7 @@ from gateway.upstream.origin import TrustedProxies, resolve_origin
 from portico.client.http import TIMEOUT_HEADER
 from portico.contract.route import Leaf, Router
 from portico.deadline import Deadline
+from portico.limits.demand import Demand
 from portico.problems import (
     INTERNAL_ERROR,
     MEDIA_TYPE,
@@ -187,18 +189,31 @@ class Pipeline:
         if self._limits is not None:
             demand = self._limits.demand(exchange, endpoint, body)
         if not key or self._idempotency is None:
-            if demand is not None and self._limits is not None:
-                await self._limits.check(exchange, demand)
+            if demand is not None:
+                await self._allow(exchange, endpoint, demand)
             return await backend.answer(exchange, operation, document, body, deadline)
         attempt = self._idempotency.attempt(key, exchange, endpoint, document, body, deadline)
         standing = None
         if demand is not None and self._admission is not None:
             policy = self._idempotency.policy(endpoint)
-            standing = await self._admission.admit(exchange, demand, attempt, policy)
+            try:
+                standing = await self._admission.admit(exchange, demand, attempt, policy)
+            except TokenRevokedError:
+                raise self._authenticator.revoked(exchange, endpoint) from None
         answer = partial(backend.answer, exchange, operation, document, body, deadline)
         return await self._idempotency.answer(
             attempt, exchange, endpoint, answer, standing, deadline
         )
+
+    async def _allow(self, exchange: Exchange, endpoint: Endpoint, demand: Demand) -> None:
+        """Consume the limits of a request; raises Problem."""
+        if self._admission is not None:
+            try:
+                await self._admission.allow(exchange, demand)
+            except TokenRevokedError:
+                raise self._authenticator.revoked(exchange, endpoint) from None
+        elif self._limits is not None:
+            await self._limits.check(exchange, demand)
 
     def _trust_tier(self, exchange: Exchange) -> None:
         """Take over what another tier passes on: request id, trace, and whom the call is for."""

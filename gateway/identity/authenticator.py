@@ -85,6 +85,12 @@ class Authenticator:
                 return None
         return self._authenticate(exchange, guard)
 
+    def revoked(self, exchange: Exchange, endpoint: Endpoint) -> Problem:
+        """Return the problem of a token that was found revoked later; it is known from now on."""
+        if isinstance(exchange.caller, TokenCaller):
+            self._verifier.revoked(exchange.caller.token_id)
+        return self._guards[endpoint].challenge.invalid_token("the token was revoked", BEARER)
+
     async def _authenticate(self, exchange: Exchange, guard: Guard) -> None:
         certificate = self._certificate(exchange)
         scheme, token = await self._token(exchange, guard, certificate)

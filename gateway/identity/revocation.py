@@ -96,11 +96,15 @@ class Revocations:
         ).run()
 
     def _heard(self, message: bytes) -> None:
+        self.note(message.decode("utf-8", "replace"))
+
+    def note(self, token_id: str) -> None:
+        """Take note of a token that is revoked."""
         if len(self._known) >= self._capacity:
             # What was verified before is looked up once more, so that nothing has to be kept.
             self._known.clear()
             self._forget()
-        self._known.add(message.decode("utf-8", "replace"))
+        self._known.add(token_id)
 
     def _joined(self) -> None:
         # Nobody knows what was published before.

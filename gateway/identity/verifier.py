@@ -72,6 +72,11 @@ class TokenVerifier:
         """Look tokens up among the revoked ones from now on."""
         self._revocations = revocations
 
+    def revoked(self, token_id: str) -> None:
+        """Take note of a token that another worker has revoked."""
+        if self._revocations is not None:
+            self._revocations.note(token_id)
+
     def cached(self, token: bytes) -> TokenCaller | None:
         """Return the caller of a token that was verified before and is still good."""
         if self._ring.renew():
