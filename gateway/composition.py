@@ -16,7 +16,6 @@ from gateway.endpoints import ServiceBackend
 from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
 from gateway.packages import bind_handlers, open_resources
 from gateway.specs import contracts_root
-from gateway.upstream.transport import PooledTransport
 from portico.client import layers
 from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
@@ -24,6 +23,7 @@ from portico.client.tiers import TierClient, Transport, targets
 from portico.contract import Contract, ContractError, Finding, contract_paths, load
 from portico.contract.strict import StrictValidator
 from portico.server.service import Service
+from portico.transport.pool import PooledTransport
 
 
 def load_contracts(config: Config) -> dict[str, Contract]:
