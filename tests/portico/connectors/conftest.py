@@ -9,9 +9,9 @@ import pytest
 
 from portico.connectors.messages import Job
 from portico.deadline import Deadline
+from portico.sandbox.running import serve_on_loopback
 from tests.portico.connectors.parcels.connector import Parcels, Settings, resources
 from tests.portico.connectors.parcels.service import ParcelService
-from tests.support.loopback import listening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ def job(seconds: float = 5.0) -> Job:
 async def post(anyio_backend: str) -> AsyncIterator[Post]:
     del anyio_backend
     service = ParcelService()
-    async with listening(service.app()) as url:
+    async with serve_on_loopback(service.app()) as url:
         settings = Settings.model_validate(
             {"base_url": url, "client_id": "us", "client_secret": "a secret"}
         )
