@@ -15,6 +15,7 @@ from typing import Any
 from portico.connectors.classification import Allowance, Dialect, Reason, Rule
 from portico.connectors.failures import (
     BrokenError,
+    ConflictError,
     DuplicateError,
     LockedError,
     MissingError,
@@ -137,6 +138,12 @@ DIALECT = Dialect(
         Rule(failure=UnauthenticatedError, code="INVALID_SESSION_ID"),
         Rule(failure=MissingError, code="NOT_FOUND"),
         Rule(failure=MissingError, code="ENTITY_IS_DELETED"),
+        # What the request names the org does not have, or not in a state that allows it.
+        Rule(failure=ConflictError, code="INVALID_CROSS_REFERENCE_KEY"),
+        Rule(failure=ConflictError, code="INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"),
+        Rule(failure=ConflictError, code="INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"),
+        Rule(failure=ConflictError, code="FAILED_ACTIVATION"),
+        Rule(failure=ConflictError, code="ENTITY_IS_LOCKED"),
         Rule(failure=NotPermittedError, code="INSUFFICIENT_ACCESS_OR_READONLY"),
         Rule(failure=BrokenError, code="MALFORMED_QUERY"),
         Rule(failure=BrokenError, code="INVALID_FIELD"),

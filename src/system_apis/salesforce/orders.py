@@ -25,6 +25,8 @@ from system_apis.salesforce.records import Record
 from system_apis.salesforce.soql import Query, equal, one_of
 
 Fault = Mapping[str, object]
+# As many as a problem document holds.
+MAX_FAULTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ def _conflict(faults: Sequence[Fault]) -> Problem:
     detail = f"{len(faults)} places of the order cannot be taken over"
     if len(faults) == 1:
         detail = str(faults[0]["detail"])
-    return Problem(CONFLICT, detail, extensions={"errors": list(faults)})
+    return Problem(CONFLICT, detail, extensions={"errors": list(faults[:MAX_FAULTS])})
 
 
 def _tree(body: models.NewOrder, looked: Looked, org: Org) -> dict[str, object]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, unquote
 
+from portico.sandbox.state import State
 from system_apis.salesforce.sandbox import composite, queries, rows
 from system_apis.salesforce.sandbox.errors import RefusalError, not_found
 from system_apis.salesforce.sandbox.ids import make
@@ -32,13 +33,14 @@ class Org:
 
     def __init__(
         self,
+        state: State,
         app: App,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         daily_calls: int = DAILY_CALLS,
     ) -> None:
         self.id = make("00D", 1)
-        self.data = Data(Store(clock))
+        self.data = Data(Store(state, clock))
         self.sessions = Sessions(self.id, app, lambda: clock().timestamp())
         self.daily_calls = daily_calls
         self.calls = 0
@@ -50,9 +52,6 @@ class Org:
         path, _, query = target.partition("?")
         if path == "/services/oauth2/token":
             return self._token(headers, body, base_url)
-        if path == "/services/oauth2/revoke":
-            self.sessions.revoke(dict(parse_qsl(body.decode("latin-1"))).get("token", ""))
-            return Answer()
         if path.rstrip("/") == "/services/data":
             return Answer(body=_versions())
         try:

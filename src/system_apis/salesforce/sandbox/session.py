@@ -75,10 +75,6 @@ class Sessions:
         expiry = self._expiries.get(token)
         return expiry is not None and expiry > self._clock()
 
-    def revoke(self, token: str) -> None:
-        """End the session of one token."""
-        self._expiries.pop(token, None)
-
     def revoke_all(self) -> None:
         """End every session, as an administrator can."""
         self._expiries.clear()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from portico.sandbox.state import State
 from system_apis.salesforce.sandbox import duplicates, rules
 from system_apis.salesforce.sandbox.errors import RefusalError, not_found
 from system_apis.salesforce.sandbox.ids import make, normal
@@ -15,7 +16,7 @@ from system_apis.salesforce.sandbox.values import accept, instant
 
 Record = Mapping[str, Any]
 Values = Mapping[str, object]
-Tables = dict[str, dict[str, Record]]
+Snapshot = Mapping[str, Mapping[str, dict[str, Any]]]
 
 # Those of one owner are deleted with it.
 _DETAILS: Mapping[str, tuple[str, str]] = {"Order": ("OrderItem", "OrderId")}
@@ -30,44 +31,36 @@ class Saving:
 
 
 class Store:
-    """Tables of records by object, and the numbers that were given."""
+    """The records by object, in a state that may outlive the process."""
 
-    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, state: State, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._state = state
         self._clock = clock
-        self._tables: Tables = {definition.name: {} for definition in OBJECTS.values()}
-        self._serials: dict[str, int] = {}
 
     def now(self) -> str:
         """Return this moment as an org writes it."""
         return instant(self._clock())
 
-    def snapshot(self) -> tuple[Tables, dict[str, int]]:
-        """Return what `restore` needs to take back everything since."""
-        tables = {name: dict(records) for name, records in self._tables.items()}
-        return tables, dict(self._serials)
+    def snapshot(self) -> Snapshot:
+        """Return what `restore` needs to take back everything since, but the numbers given."""
+        return {each.name: dict(self._table(each.name)) for each in OBJECTS.values()}
 
-    def restore(self, snapshot: tuple[Tables, dict[str, int]]) -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         """Take back everything since a snapshot."""
-        self._tables, self._serials = snapshot
-
-    def dump(self) -> dict[str, object]:
-        """Return everything as JSON data."""
-        return {"tables": self._tables, "serials": self._serials}
-
-    def load(self, data: Mapping[str, Any]) -> None:
-        """Become what was dumped."""
-        self._tables = {name: dict(data["tables"].get(name, {})) for name in self._tables}
-        self._serials = dict(data["serials"])
+        for name, records in snapshot.items():
+            table = self._table(name)
+            table.clear()
+            table.update(records)
 
     def next_number(self, name: str) -> int:
         """Return the next number of a counter, from 1."""
-        number = self._serials.get(name, 0) + 1
-        self._serials[name] = number
-        return number
+        return self._state.next_number(name)
 
     def records(self, name: str, *, deleted: bool = False) -> Iterator[Record]:
         """Return the records of an object, the oldest first; the deleted too if asked for."""
-        found = self._tables[name].values()
+        found = self._table(name).values()
         return (record for record in found if deleted or not record["IsDeleted"])
 
     def children(self, name: str, field: str, owner: str) -> Iterator[Record]:
@@ -76,7 +69,7 @@ class Store:
 
     def peek(self, name: str, record_id: str) -> Record | None:
         """Return a record by its id, also a deleted one, or None."""
-        return self._tables[name].get(normal(record_id))
+        return self._table(name).get(normal(record_id))
 
     def get(self, name: str, record_id: str) -> Record:
         """Return a record by its id; raises RefusalError."""
@@ -122,7 +115,7 @@ class Store:
         rules.derive(self, definition.name, old, new)
         if not saving.allow_duplicates:
             duplicates.check(self, definition.name, new, saving.version)
-        self._tables[definition.name][new["Id"]] = new
+        self._table(definition.name)[new["Id"]] = new
         if definition.name == "OrderItem":
             rules.add_up(self, new["OrderId"])
         return str(new["Id"])
@@ -140,8 +133,11 @@ class Store:
 
     def touch(self, name: str, record_id: str, values: Mapping[str, Any]) -> None:
         """Set what only the org itself sets."""
-        old = self._tables[name][record_id]
-        self._tables[name][record_id] = {**old, **values, "SystemModstamp": self.now()}
+        old = self._table(name)[record_id]
+        self._table(name)[record_id] = {**old, **values, "SystemModstamp": self.now()}
+
+    def _table(self, name: str) -> dict[str, dict[str, Any]]:
+        return self._state.table(name)
 
     def _accepted(self, definition: Object, values: Values, *, creating: bool) -> dict[str, object]:
         accepted: dict[str, object] = {}
@@ -204,8 +200,7 @@ class Store:
         return record is None or bool(record["IsDeleted"])
 
     def __repr__(self) -> str:
-        counts = {name: len(records) for name, records in self._tables.items() if records}
-        return f"<Store {counts}>"
+        return f"<Store {self._state!r}>"
 
 
 def _lacks(field: Field, record: Record) -> bool:
