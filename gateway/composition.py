@@ -109,12 +109,13 @@ async def open_tiers(
         transports: dict[str, Transport] = {}
         clients = {name: _Client(name) for name in names}
         services: dict[str, Service] = {}
+        provided = _provided(config, secrets)
         for name in names:
             contract = contracts[name]
             api = config.apis.get(name, API())
             handlers = bind_handlers(contract)
             settings = {**(injected or {}).get(name, {}), **api.settings}
-            resources = await open_resources(stack, contract, settings, secrets)
+            resources = await open_resources(stack, contract, settings, secrets, provided)
             strict = None
             if api.validation.mode == "strict":
                 strict = StrictValidator(contract.document)
@@ -125,6 +126,17 @@ async def open_tiers(
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
         yield Tiers(contracts, _backends(config, services, clients))
+
+
+def _provided(config: Config, secrets: SecretStore) -> dict[str, Any]:
+    """Return the settings that APIs share: where references are, and tokens that change."""
+    url = config.references.url
+    if url.startswith(("env:", "file:")):
+        url = secrets.resolve(url, "references.url")
+    return {
+        "references_url": url or f"sqlite:///{config.data / 'references.sqlite'}",
+        "tokens": config.data / "tokens",
+    }
 
 
 class _Client(TierClient):

@@ -33,8 +33,12 @@ async def open_resources(
     contract: Contract,
     settings: Mapping[str, Any],
     secrets: SecretStore,
+    provided: Mapping[str, Any],
 ) -> Any:
-    """Open what the handlers of an API work with, as its `app` module says."""
+    """Open what the handlers of an API work with, as its `app` module says.
+
+    `provided` are settings of the whole network, for those APIs that ask for them.
+    """
     where = f"apis.{contract.name}.settings"
     if not _has_app(contract):
         if settings:
@@ -46,8 +50,9 @@ async def open_resources(
         name: _resolved(model.model_fields.get(name), value, secrets, f"{where}.{name}")
         for name, value in settings.items()
     }
+    own = {name: value for name, value in provided.items() if name in model.model_fields}
     try:
-        decoded = model.model_validate(resolved)
+        decoded = model.model_validate({**own, **resolved})
     except ValidationError as error:
         raise _explain(error, model, where) from None
     return await stack.enter_async_context(app.resources(decoded))

@@ -18,6 +18,7 @@ COMMANDS = {
     "routes": "list the operations and where they are",
     "graph": "show which API calls which",
     "token": "print an access token of a configured client",
+    "sandbox": "run the systems for development",
     "new": "add an API: a contract, handlers and a test",
 }
 

@@ -156,6 +156,11 @@ class HeldRefreshToken(Protocol):
 
     @property
     def value(self) -> str: ...
+    @property
+    def initial(self) -> str:
+        """The one that was configured."""
+        ...
+
     async def save(self, value: str) -> None:
         """Keep another one from now on; it survives whatever happens after the return."""
         ...
@@ -183,9 +188,21 @@ class RefreshToken:
 
     async def fetch(self, deadline: Deadline) -> Token:
         async with self._store.hold(deadline) as held:
-            form = {"grant_type": "refresh_token", "refresh_token": held.value}
-            answer = await self._endpoint.ask(form, deadline)
+            answer = await self._ask(held, deadline)
             rotated = answer.get("refresh_token")
             if isinstance(rotated, str) and rotated and rotated != held.value:
                 await held.save(rotated)
             return token_of(answer)
+
+    async def _ask(self, held: HeldRefreshToken, deadline: Deadline) -> Mapping[str, object]:
+        try:
+            return await self._endpoint.ask(_refresh_form(held.value), deadline)
+        except CredentialsError:
+            if held.value == held.initial:
+                raise
+        # What was saved may be of another time, as after a restore; the operator's may be newer.
+        return await self._endpoint.ask(_refresh_form(held.initial), deadline)
+
+
+def _refresh_form(token: str) -> dict[str, str]:
+    return {"grant_type": "refresh_token", "refresh_token": token}

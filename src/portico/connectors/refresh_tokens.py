@@ -35,7 +35,7 @@ class RefreshTokenFile:
         descriptor = await asyncio.to_thread(self._open_lock)
         try:
             await _lock(descriptor, deadline)
-            yield _Held(self, await asyncio.to_thread(self._load))
+            yield _Held(self, await asyncio.to_thread(self._load), self._initial)
         finally:
             os.close(descriptor)
 
@@ -78,9 +78,10 @@ class RefreshTokenFile:
 class _Held:
     """The token while its lock is held."""
 
-    def __init__(self, file: RefreshTokenFile, value: str) -> None:
+    def __init__(self, file: RefreshTokenFile, value: str, initial: str) -> None:
         self._file = file
         self.value = value
+        self.initial = initial
 
     async def save(self, value: str) -> None:
         await asyncio.to_thread(self._file.store, value)

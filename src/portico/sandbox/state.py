@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import orjson
+from portico.connectors import exact_json
 
 Record = dict[str, Any]
 
@@ -19,7 +19,7 @@ class State:
         self._tables: dict[str, dict[str, Record]] = {}
         self._numbers: dict[str, int] = {}
         if file is not None and file.exists():
-            kept = orjson.loads(file.read_bytes())
+            kept: Any = exact_json.decode(file.read_bytes())
             self._tables, self._numbers = kept["tables"], kept["numbers"]
 
     @property
@@ -43,7 +43,7 @@ class State:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
         draft = self._file.with_name(f"{self._file.name}.draft")
-        draft.write_bytes(orjson.dumps({"tables": self._tables, "numbers": self._numbers}))
+        draft.write_bytes(exact_json.encode({"tables": self._tables, "numbers": self._numbers}))
         os.replace(draft, self._file)  # noqa: PTH105  # Path.replace says the same
 
     def clear(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Protocol
 
 from starlette.responses import Response
@@ -56,9 +55,6 @@ class SandboxKind(Protocol):
 
     def build(self, state: State, secret: Secret) -> SystemSandbox: ...
 
-    def settings(self, base_url: str, data: Path) -> Mapping[str, object]:
-        """Return the settings of the API for a sandbox at a URL, secrets by reference.
-
-        What the API has to keep itself, such as a rotating token, goes below `data`.
-        """
+    def settings(self, base_url: str) -> Mapping[str, object]:
+        """Return the settings of the API for a sandbox at a URL, secrets by reference."""
         ...

@@ -178,7 +178,8 @@ def payment(record: Record, account: str) -> Payment:
     status = _INTENTS.get(record.text("status"), "pending")
     if status == "pending" and record.optional_record("last_payment_error"):
         status = "failed"
-    units = record.integer("amount_received") if status == "captured" else record.integer("amount")
+    received = record.optional_integer("amount_received") if status == "captured" else None
+    units = record.integer("amount") if received is None else received
     result: Payment = {
         "id": record.text("id"),
         "type": "payment",

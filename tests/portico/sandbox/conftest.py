@@ -62,8 +62,7 @@ class Notes:
     def build(self, state: State, secret: Secret) -> NotesSandbox:
         return NotesSandbox(state, secret)
 
-    def settings(self, base_url: str, data: Path) -> Mapping[str, object]:
-        del data
+    def settings(self, base_url: str) -> Mapping[str, object]:
         return {"base_url": base_url}
 
 

@@ -75,7 +75,7 @@ async def test_an_outage_is_503_and_ends_by_itself(account: Account) -> None:
 
 
 async def test_a_slow_stripe_is_504_in_time(account: Account) -> None:
-    account.running.faulty.set(Faults(latency_seconds=5))
+    account.running.faulty.set(Faults(latency_seconds=1))
     with pytest.raises(Problem) as raised:
         await account.api.invoke("listCustomers", seconds=0.3)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from portico.sandbox.state import State
 from portico.sandbox.system import Secret
@@ -20,8 +19,7 @@ class StripeKind:
     def build(self, state: State, secret: Secret) -> StripeSandbox:
         return StripeSandbox(state, secret(KEY))
 
-    def settings(self, base_url: str, data: Path) -> Mapping[str, object]:
-        del data
+    def settings(self, base_url: str) -> Mapping[str, object]:
         return {
             "base_url": base_url,
             "api_key": f"generated:{KEY}",
