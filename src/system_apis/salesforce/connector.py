@@ -12,9 +12,10 @@ from portico.connectors.connection import Connection
 from portico.connectors.failures import BrokenError
 from portico.connectors.messages import Answer, Errand, Request, read, write
 from portico.connectors.pages import each_page
+from portico.connectors.record import Record
 from system_apis.salesforce.dialect import DAILY_CALLS
 from system_apis.salesforce.org import SYSTEM, Org
-from system_apis.salesforce.records import Record
+from system_apis.salesforce.records import rows_of
 from system_apis.salesforce.reserve import Reserve
 from system_apis.salesforce.soql import Query, equal
 
@@ -56,13 +57,13 @@ class Salesforce:
         found: list[Record] = []
         # An org may put fewer records into a page than was asked for, if they are wide.
         async for page in each_page(send, first, lambda page: _following(operation, page)):
-            found.extend(Record(page.record()).records())
+            found.extend(rows_of(Record(page.record())))
         return found
 
     async def find(self, errand: Errand, operation: str, query: Query) -> Record | None:
         """Return the first record of a query."""
         request = read(operation, f"{self._base}/query", [("q", str(query))])
-        found = Record((await self.connection.send(request, errand)).record()).records()
+        found = rows_of(Record((await self.connection.send(request, errand)).record()))
         return found[0] if found else None
 
     async def find_all(
@@ -71,7 +72,7 @@ class Salesforce:
         """Return the records of several short queries, asked in one call."""
         parts = [self._query_part(f"query{n}", query) for n, query in enumerate(queries)]
         answers = await self._composite(errand, operation, parts)
-        return [Record(answer.get("body")).records() for answer in answers]
+        return [rows_of(Record(answer.get("body"))) for answer in answers]
 
     async def put(
         self, errand: Errand, operation: str, key: str, values: Values, shown: Query
@@ -168,7 +169,7 @@ class Salesforce:
 
 
 def _first(answer: Mapping[str, object]) -> Record:
-    found = Record(answer.get("body")).records()
+    found = rows_of(Record(answer.get("body")))
     if not found:
         raise BrokenError(f"{SYSTEM} does not show what it was given", system=SYSTEM)
     return found[0]

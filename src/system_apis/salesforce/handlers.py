@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from portico.connectors.failures import ConflictError, as_problems
 from portico.connectors.moments import version_of
+from portico.connectors.record import Record
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
 from system_apis.salesforce import models, orders
@@ -26,7 +27,7 @@ from system_apis.salesforce.mapping import (
 )
 from system_apis.salesforce.order_mapping import ORDER, order, order_fields
 from system_apis.salesforce.org import SYSTEM, Org
-from system_apis.salesforce.records import Record
+from system_apis.salesforce.records import id_of, modified
 from system_apis.salesforce.soql import Query, containing, equal, one_of
 
 ACCOUNT, CONTACT, PRODUCT, OPPORTUNITY = "Account", "Contact", "Product2", "Opportunity"
@@ -182,7 +183,7 @@ async def create_order(call: Call[Salesforce], *, body: models.NewOrder) -> Repl
         record, made = await orders.create(call.resources, call, body)
         if not made and not orders.is_same(record, body, org):
             raise _taken(record, body)
-        headers = [("Location", f"orders/{record.id}")]
+        headers = [("Location", f"orders/{id_of(record)}")]
         return Reply(status=201 if made else 200, body=order(record, org), headers=headers)
 
 
@@ -257,7 +258,7 @@ async def move_opportunity(
             return opportunity(moved, org)
     record = await _get_opportunity(call, opportunity_id)
     with as_problems():
-        if version_of(record.modified) != body["version"]:
+        if version_of(modified(record)) != body["version"]:
             raise ConflictError("the opportunity was changed since", system=SYSTEM)
         await call.resources.change_unmodified(
             call,
@@ -265,7 +266,7 @@ async def move_opportunity(
             opportunity_id,
             values,
             entity=OPPORTUNITY,
-            since=record.modified,
+            since=modified(record),
         )
     return opportunity(await _get_opportunity(call, opportunity_id), org)
 
@@ -319,7 +320,7 @@ async def _put(
         body = shown(record, call.resources.org)
     if not created:
         return Reply(body=body)
-    return Reply(status=201, body=body, headers=[("Location", f"{path}/{record.id}")])
+    return Reply(status=201, body=body, headers=[("Location", f"{path}/{id_of(record)}")])
 
 
 def _at_customer(customer_id: str | None) -> list[str]:
@@ -327,5 +328,7 @@ def _at_customer(customer_id: str | None) -> list[str]:
 
 
 def _taken(record: Record, body: models.NewOrder) -> Problem:
-    detail = f"{body['poNumber']} of {body['customerId']} is order {record.id}, with other lines"
-    return Problem(CONFLICT, detail, extensions={"orderId": record.id})
+    detail = (
+        f"{body['poNumber']} of {body['customerId']} is order {id_of(record)}, with other lines"
+    )
+    return Problem(CONFLICT, detail, extensions={"orderId": id_of(record)})

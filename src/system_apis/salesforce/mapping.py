@@ -12,9 +12,17 @@ from typing import Literal
 
 from portico.connectors.moments import timestamp, version_of
 from portico.connectors.money import decimal_text, exponent_of
+from portico.connectors.record import Record
 from system_apis.salesforce import models
 from system_apis.salesforce.org import SYSTEM, Org
-from system_apis.salesforce.records import Record
+from system_apis.salesforce.records import (
+    children_of,
+    day_of,
+    id_of,
+    modified,
+    moment_of,
+    number_of,
+)
 from system_apis.salesforce.soql import Query
 
 Role = Literal["billing", "shipping"]
@@ -86,7 +94,7 @@ def currency_of(record: Record, org: Org) -> str:
 def external_ids(record: Record, org: Org, entity: str) -> list[models.ExternalId]:
     """Return the id of a record, and its external key if it has one."""
     found: list[models.ExternalId] = [
-        {"system": SYSTEM, "instance": org.instance, "entity": entity, "id": record.id}
+        {"system": SYSTEM, "instance": org.instance, "entity": entity, "id": id_of(record)}
     ]
     if key := record.text(org.external_id_field):
         found.append({**found[0], "id": key[:200], "role": "external-key"})
@@ -94,7 +102,7 @@ def external_ids(record: Record, org: Org, entity: str) -> list[models.ExternalI
 
 
 def source_of(record: Record, org: Org) -> models.Source:
-    return {"system": SYSTEM, "instance": org.instance, "version": timestamp(record.modified)}
+    return {"system": SYSTEM, "instance": org.instance, "version": timestamp(modified(record))}
 
 
 def money(value: Decimal, currency: str) -> models.Money:
@@ -124,7 +132,9 @@ def customer(account: Record, org: Org) -> models.Customer:
     roles: tuple[tuple[str, Role], ...] = (("Billing", "billing"), ("Shipping", "shipping"))
     found = [(address(account, org, prefix), role) for prefix, role in roles]
     result["addresses"] = [{**place, "role": role} for place, role in found if place]
-    result["contacts"] = [entry for each in account.many("Contacts") for entry in _ways_to(each)]
+    result["contacts"] = [
+        entry for each in children_of(account, "Contacts") for entry in _ways_to(each)
+    ]
     if website := account.text("Website"):
         result["contacts"].append({"kind": "website", "value": website})
     result["extensions"] = extensions(
@@ -152,12 +162,12 @@ def contact(person: Record, org: Org) -> models.Customer:
 
 def _party(record: Record, org: Org, entity: str) -> models.Customer:
     result: models.Customer = {
-        "id": record.id,
+        "id": id_of(record),
         "type": "customer",
-        "version": version_of(record.modified),
+        "version": version_of(modified(record)),
         "externalIds": external_ids(record, org, entity),
-        "createdAt": timestamp(record.moment("CreatedDate") or record.modified),
-        "updatedAt": timestamp(record.modified),
+        "createdAt": timestamp(moment_of(record, "CreatedDate") or modified(record)),
+        "updatedAt": timestamp(modified(record)),
         "source": source_of(record, org),
         "kind": "person",
         "name": record.text("Name"),
@@ -208,17 +218,17 @@ def product(record: Record, org: Org) -> models.Product:
     result: models.Product = {
         "id": record.text("ProductCode"),
         "type": "product",
-        "version": version_of(record.modified),
+        "version": version_of(modified(record)),
         "externalIds": external_ids(record, org, "Product2"),
-        "createdAt": timestamp(record.moment("CreatedDate") or record.modified),
-        "updatedAt": timestamp(record.modified),
+        "createdAt": timestamp(moment_of(record, "CreatedDate") or modified(record)),
+        "updatedAt": timestamp(modified(record)),
         "source": source_of(record, org),
         "sku": record.text("ProductCode"),
         "name": record.text("Name"),
         "kind": "service" if service else "good",
         "status": "active" if sold else "inactive",
         "uom": unit_code(record.text("QuantityUnitOfMeasure")),
-        "prices": [_price(entry, org) for entry in record.many("PricebookEntries")],
+        "prices": [_price(entry, org) for entry in children_of(record, "PricebookEntries")],
         "extensions": extensions({"family": record.text("Family")}),
     }
     if description := record.text("Description"):
@@ -229,25 +239,25 @@ def product(record: Record, org: Org) -> models.Product:
 
 
 def _price(entry: Record, org: Org) -> models.ListPrice:
-    book, currency = entry.one("Pricebook2"), currency_of(entry, org)
+    book, currency = entry.optional_record("Pricebook2"), currency_of(entry, org)
     standard = book is None or book.flag("IsStandard")
     return {
         "list": "standard" if standard or book is None else book.text("Name")[:100],
-        "amount": decimal_text(entry.number("UnitPrice"), exponent_of(currency)),
+        "amount": decimal_text(entry.decimal("UnitPrice"), exponent_of(currency)),
         "currency": currency,
     }
 
 
 def opportunity(record: Record, org: Org) -> models.Opportunity:
     """Return the opportunity that a record is."""
-    day = record.day("CloseDate") or record.modified.date()
+    day = day_of(record, "CloseDate") or modified(record).date()
     result: models.Opportunity = {
-        "id": record.id,
+        "id": id_of(record),
         "type": "opportunity",
-        "version": version_of(record.modified),
+        "version": version_of(modified(record)),
         "externalIds": external_ids(record, org, "Opportunity"),
-        "createdAt": timestamp(record.moment("CreatedDate") or record.modified),
-        "updatedAt": timestamp(record.modified),
+        "createdAt": timestamp(moment_of(record, "CreatedDate") or modified(record)),
+        "updatedAt": timestamp(modified(record)),
         "source": source_of(record, org),
         "name": record.text("Name"),
         "stage": record.text("StageName"),
@@ -257,9 +267,9 @@ def opportunity(record: Record, org: Org) -> models.Opportunity:
     }
     if account := record.text("AccountId"):
         result["customerId"] = account
-    if (amount := record.optional_number("Amount")) is not None:
+    if (amount := number_of(record, "Amount")) is not None:
         result["amount"] = money(amount, currency_of(record, org))
-    if (probability := record.optional_number("Probability")) is not None:
+    if (probability := number_of(record, "Probability")) is not None:
         result["probability"] = int(probability)
     if next_step := record.text("NextStep"):
         result["nextStep"] = next_step

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from portico.connectors.failures import DuplicateError
 from portico.connectors.messages import Errand
+from portico.connectors.record import Record
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import combine
 from system_apis.salesforce import models
@@ -21,7 +22,7 @@ from system_apis.salesforce.connector import Salesforce
 from system_apis.salesforce.mapping import currency_of, unit_code
 from system_apis.salesforce.order_mapping import ORDER, order_fields, priced_lines, status_of
 from system_apis.salesforce.org import Org
-from system_apis.salesforce.records import Record
+from system_apis.salesforce.records import id_of
 from system_apis.salesforce.soql import Query, equal, one_of
 
 Fault = Mapping[str, object]
@@ -102,7 +103,7 @@ def _by_key(body: models.NewOrder, org: Org) -> Query:
 
 
 def _product_of(entry: Record) -> Record:
-    return entry.one("Product2") or entry
+    return entry.optional_record("Product2") or entry
 
 
 def _faults(body: models.NewOrder, looked: Looked) -> Iterator[Fault]:
@@ -162,7 +163,7 @@ def _item(
 ) -> dict[str, object]:
     return {
         "attributes": {"type": "OrderItem", "referenceId": f"line{number}"},
-        "PricebookEntryId": looked.entries[line["sku"]].id,
+        "PricebookEntryId": id_of(looked.entries[line["sku"]]),
         "Quantity": Decimal(line["quantity"]["value"]),
         "UnitPrice": Decimal(line["unitPrice"]["amount"]),
         "ServiceDate": delivery,

@@ -27,6 +27,7 @@ from system_apis.salesforce.sandbox.system import (
     SalesforceKind,
     SalesforceSandbox,
 )
+from tests.support.operations import body_of
 from tests.support.sandbox import SECRET, refresh, running_beside
 
 CONTRACT = Path(__file__).parents[3] / "specs" / "openapi" / "system" / "salesforce.v1.yaml"
@@ -120,21 +121,6 @@ async def opened(contract: Contract, url: str, **more: object) -> AsyncIterator[
     """Open the API on an org, with more settings."""
     async with resources(settings_for(url, **more)) as client:
         yield APIUnderTest(contract, handlers, resources=client)
-
-
-async def body_of(api: APIUnderTest, operation_id: str, **arguments: object) -> Any:
-    return (await api.invoke(operation_id, arguments)).body
-
-
-async def all_pages(api: APIUnderTest, operation_id: str, **arguments: object) -> list[list[Any]]:
-    """Return the items of each page of a list."""
-    found = []
-    while True:
-        page = await body_of(api, operation_id, **arguments)
-        found.append(page["items"])
-        if "nextCursor" not in page:
-            return found
-        arguments["cursor"] = page["nextCursor"]
 
 
 async def an_account(api: APIUnderTest, key: str = "C-1001") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Any
 
@@ -22,23 +21,13 @@ from portico.sandbox.running import Running
 from portico.testing import APIUnderTest
 from system_apis.salesforce.connector import Salesforce
 from system_apis.salesforce.sandbox.org import Org
+from tests.support.operations import body_of
 from tests.support.script import Script, answer
-from tests.system_apis.salesforce.conftest import KEY, an_account, an_order, body_of, opened
+from tests.system_apis.salesforce.conftest import KEY, an_account, an_order, opened
 
 pytestmark = pytest.mark.anyio
 
 TOKEN = answer(200, b'{"access_token": "t", "token_type": "Bearer"}')
-
-
-@pytest.fixture
-async def script(anyio_backend: str) -> AsyncIterator[Script]:
-    """A server whose answers the test writes."""
-    del anyio_backend
-    played = Script()
-    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
-    played.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield played
 
 
 async def problem_of(waiting: Any) -> Problem:

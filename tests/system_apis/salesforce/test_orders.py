@@ -19,8 +19,9 @@ from portico.testing import APIUnderTest
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.org import Org
 from system_apis.salesforce.sandbox.system import CLIENT_ID
+from tests.support.operations import body_of
 from tests.support.sandbox import SECRET
-from tests.system_apis.salesforce.conftest import CONTRACT, KEY, an_account, an_order, body_of
+from tests.system_apis.salesforce.conftest import CONTRACT, KEY, an_account, an_order
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,8 @@ from portico.testing import APIUnderTest
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.org import Org
 from system_apis.salesforce.sandbox.store import Saving
-from tests.system_apis.salesforce.conftest import all_pages, an_account, body_of, opened
+from tests.support.operations import all_pages, body_of
+from tests.system_apis.salesforce.conftest import an_account, opened
 
 pytestmark = pytest.mark.anyio
 

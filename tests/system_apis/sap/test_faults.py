@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -28,24 +27,14 @@ from portico.testing import APIUnderTest
 from system_apis.sap.connector import SAP
 from system_apis.sap.sandbox.s4 import S4
 from system_apis.sap.sandbox.system import USER
+from tests.support.operations import body_of
 from tests.support.sandbox import SECRET
 from tests.support.script import Script, answer
-from tests.system_apis.sap.conftest import CONTRACT, KEY, a_customer, an_order, body_of, opened
+from tests.system_apis.sap.conftest import CONTRACT, KEY, a_customer, an_order, opened
 
 pytestmark = pytest.mark.anyio
 
 CHILD = Path(__file__).parent / "child.py"
-
-
-@pytest.fixture
-async def script(anyio_backend: str) -> AsyncIterator[Script]:
-    """A server whose answers the test writes."""
-    del anyio_backend
-    played = Script()
-    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
-    played.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield played
 
 
 async def problem_of(waiting: Any) -> Problem:

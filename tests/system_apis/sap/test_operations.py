@@ -12,7 +12,8 @@ from portico.problems import CONFLICT, INVALID_PARAMETER, NOT_FOUND, Problem
 from portico.sandbox.company import read_company
 from portico.testing import APIUnderTest
 from system_apis.sap.sandbox.s4 import S4
-from tests.system_apis.sap.conftest import KEY, a_customer, all_pages, an_order, body_of
+from tests.support.operations import all_pages, body_of
+from tests.system_apis.sap.conftest import KEY, a_customer, an_order
 
 pytestmark = pytest.mark.anyio
 
