@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -13,6 +13,9 @@ from portico.connectors.failures import BrokenError
 from portico.connectors.messages import Answer, Errand, Request, read, write
 from portico.connectors.pages import each_page
 from portico.connectors.record import Record
+from portico.crossref.creating import Creation, Found, create_once
+from portico.crossref.records import DeletedError, Key
+from portico.crossref.store import CrossReferences
 from system_apis.salesforce.dialect import DAILY_CALLS
 from system_apis.salesforce.org import SYSTEM, Org
 from system_apis.salesforce.records import rows_of
@@ -20,6 +23,8 @@ from system_apis.salesforce.reserve import Reserve
 from system_apis.salesforce.soql import Query, equal
 
 Values = Mapping[str, object]
+LookUp = Callable[[], Awaitable[Found[Record] | None]]
+Create = Callable[[str], Awaitable[Found[Record]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +41,16 @@ class Salesforce:
     """One org, shared by all calls of a process."""
 
     def __init__(
-        self, connection: Connection, org: Org, *, version: str, reserved_calls: int
+        self,
+        connection: Connection,
+        references: CrossReferences,
+        org: Org,
+        *,
+        version: str,
+        reserved_calls: int,
     ) -> None:
         self.org = org
+        self.references = references
         self.connection = connection
         self._base = f"services/data/v{version}"
         self._reserve = Reserve(reserved_calls)
@@ -136,6 +148,22 @@ class Salesforce:
         path = f"{self._base}/composite/tree/{entity}"
         body = {"records": [record]}
         await self.connection.send(write(operation, path, json=body, repeatable=True), errand)
+
+    async def create_once(
+        self, errand: Errand, entity: str, key: str, look_up: LookUp, create: Create
+    ) -> Found[Record]:
+        """Return the record of an external key that is unique, and keep where it is.
+
+        Attempts need not exclude one another: Salesforce refuses a second record of the key.
+        """
+        name = Key(entity=entity, canonical_id=key, system=SYSTEM, instance=self.org.instance)
+        creation = Creation(key=name, external_key=key, look_up=look_up, create=create, keyed=True)
+        made = await create_once(self.references, creation, errand.deadline.remaining())
+        found = made if isinstance(made, Found) else await look_up()
+        if found is None:
+            await self.references.bury(name)
+            raise DeletedError(f"the {entity} of this key was deleted", system=SYSTEM)
+        return found
 
     async def _composite(
         self, errand: Errand, operation: str, parts: Sequence[Part]

@@ -146,7 +146,10 @@ async def get_product(call: Call[Salesforce], *, sku: str) -> models.Product:
     """Return an active product by its code."""
     org = call.resources.org
     condition = f"{equal('ProductCode', sku)} AND IsActive = TRUE"
-    return product(await _get(call, PRODUCT, product_fields(org), condition, sku), org)
+    found = product(await _get(call, PRODUCT, product_fields(org), condition, sku), org)
+    if found is None:
+        raise Problem(NOT_FOUND, f"there is no product {sku}")
+    return found
 
 
 async def list_orders(
@@ -180,7 +183,7 @@ async def create_order(call: Call[Salesforce], *, body: models.NewOrder) -> Repl
     """
     org = call.resources.org
     with as_problems():
-        record, made = await orders.create(call.resources, call, body)
+        record, made = await orders.create(call.resources, call, call.operation_id, body)
         if not made and not orders.is_same(record, body, org):
             raise _taken(record, body)
         headers = [("Location", f"orders/{id_of(record)}")]

@@ -49,11 +49,11 @@ async def page(
     cursor: str | None,
     changed_since: str | None,
 ) -> Reply:
-    """Return one page of a list."""
+    """Return one page of a list, without the records that `shown` shows nothing of."""
     since = None if changed_since is None else _moment(changed_since)
     query = _query(listing, limit, cursor, since)
     found = await salesforce.search(errand, listing.operation, query, deleted=since is not None)
-    items = [shown(record, salesforce.org) for record in found[:limit]]
+    items = [item for record in found[:limit] if (item := shown(record, salesforce.org))]
     last = found[limit - 1] if len(found) > limit else None
     filters = {**listing.filters, "changedSince": changed_since, "limit": limit}
     return page_reply(items, _position(last, since), filters)

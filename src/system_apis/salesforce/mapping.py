@@ -32,6 +32,9 @@ _ENVELOPE = ("Id", "IsDeleted", "CreatedDate", "SystemModstamp")
 MAX_PEOPLE = 20
 MAX_PRICES = 100
 _COUNTRY = re.compile(r"[A-Z]{2}")
+# What the canonical model has room for; an org's product code and price may be longer.
+SKU = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+_PRICE = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?")
 # Units of a product as an org is set up with; it may name them as it likes.
 _UNITS = {"Each": "C62", "Piece": "C62", "Kilogram": "KGM", "Gram": "GRM", "Litre": "LTR"}
 _UNITS |= {"Meter": "MTR", "Hour": "HUR", "Day": "DAY"}
@@ -211,8 +214,13 @@ def address(record: Record, org: Org, prefix: str) -> models.Address:
     return result
 
 
-def product(record: Record, org: Org) -> models.Product:
-    """Return the product that a record is, with what it costs in each price book."""
+def product(record: Record, org: Org) -> models.Product | None:
+    """Return the product that a record is, with what it costs in each price book.
+
+    None for one whose code is no SKU: nobody could ask for it.
+    """
+    if not SKU.fullmatch(record.text("ProductCode")):
+        return None
     sold = record.flag("IsActive") and not record.flag("IsDeleted")
     service = record.text("Family") in org.service_families
     result: models.Product = {
@@ -228,7 +236,7 @@ def product(record: Record, org: Org) -> models.Product:
         "kind": "service" if service else "good",
         "status": "active" if sold else "inactive",
         "uom": unit_code(record.text("QuantityUnitOfMeasure")),
-        "prices": [_price(entry, org) for entry in children_of(record, "PricebookEntries")],
+        "prices": _prices(record, org),
         "extensions": extensions({"family": record.text("Family")}),
     }
     if description := record.text("Description"):
@@ -236,6 +244,11 @@ def product(record: Record, org: Org) -> models.Product:
     if record.flag("IsDeleted"):
         result["deleted"] = True
     return result
+
+
+def _prices(record: Record, org: Org) -> list[models.ListPrice]:
+    found = [_price(entry, org) for entry in children_of(record, "PricebookEntries")]
+    return [price for price in found if _PRICE.fullmatch(price["amount"])]
 
 
 def _price(entry: Record, org: Org) -> models.ListPrice:

@@ -27,6 +27,7 @@ from system_apis.salesforce.soql import Query
 Status = Literal["draft", "open", "confirmed", "cancelled"]
 
 ORDER = "Order"
+MAX_SKU = 64  # of a canonical order line
 # `StatusCode` is the category of a status, which an org may name as it likes.
 _STATUS: dict[str, Status] = {
     "Draft": "draft",
@@ -116,7 +117,8 @@ def _add_known(result: models.Order, record: Record, org: Org) -> None:
 def _sku(item: Record) -> str:
     product = item.optional_record("Product2")
     code = product.text("ProductCode") if product else ""
-    return code or id_of(item)  # a line of a product that was never given a code
+    # A product that was never given a code, or one that is too long for a SKU.
+    return code if 0 < len(code) <= MAX_SKU else id_of(item)
 
 
 def _line(number: int, item: Record, currency: str) -> models.OrderLine:

@@ -12,7 +12,7 @@ from portico.connectors.messages import Answer, Errand, Pairs, Request, read, wr
 from portico.connectors.pages import each_page
 from portico.connectors.record import Record
 from portico.crossref.creating import Creation, Found, create_once
-from portico.crossref.records import Key, Link
+from portico.crossref.records import DeletedError, Key
 from portico.crossref.store import CrossReferences
 from system_apis.sap import batch
 from system_apis.sap.dialect import messages
@@ -22,6 +22,7 @@ from system_apis.sap.s4 import S4, SYSTEM, Service
 Values = Mapping[str, object]
 LookUp = Callable[[], Awaitable[Found[Record] | None]]
 Create = Callable[[str], Awaitable[Found[Record]]]
+Linked = Callable[[str], Awaitable[Record | None]]
 Messages = Sequence[Mapping[str, object]]
 
 # Decimals of V4 in quotes, as V2 has them anyway.
@@ -112,12 +113,19 @@ class SAP:
         return [each for answer in answers for each in messages(answer)]
 
     async def create_once(
-        self, errand: Errand, entity: str, name: str, look_up: LookUp, create: Create
-    ) -> Found[Record] | Link:
-        """Return the entity of a name, or the link to it, created by this call or another.
+        self,
+        errand: Errand,
+        entity: str,
+        name: str,
+        look_up: LookUp,
+        create: Create,
+        linked: Linked,
+    ) -> Found[Record]:
+        """Return the entity of a name, created by this call or another.
 
         SAP has no idempotency keys. So attempts at one name exclude one another, across processes,
-        and each looks for what an earlier one may have left.
+        and each looks for what an earlier one may have left. `linked` reads what is known to be
+        there.
         """
 
         async def create_or_find(operation_id: str) -> Found[Record]:
@@ -135,7 +143,14 @@ class SAP:
         creation = Creation(
             key=key, external_key=name, look_up=look_up, create=create_or_find, keyed=False
         )
-        return await create_once(self.references, creation, errand.deadline.remaining())
+        made = await create_once(self.references, creation, errand.deadline.remaining())
+        if isinstance(made, Found):
+            return made
+        record = await linked(made.external_id)
+        if record is None:
+            await self.references.bury(key)
+            raise DeletedError(f"{made.external_id} was deleted in {SYSTEM}", system=SYSTEM)
+        return Found(external_id=made.external_id, record=record)
 
     def __repr__(self) -> str:
         return f"<SAP {self.s4.instance} {self.connection!r}>"

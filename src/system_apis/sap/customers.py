@@ -59,10 +59,11 @@ async def create(
             raise BrokenError(message, system=SYSTEM, in_doubt=True)
         return _found(record, created=True)
 
-    made = await sap.create_once(errand, PARTNER, key, look_up, create)
-    if isinstance(made, Found):
-        return made.record, made.created
-    return await read(sap, errand, operation, made.external_id), False
+    async def linked(number: str) -> Record | None:
+        return await find(sap, errand, operation, equal("Customer", number))
+
+    made = await sap.create_once(errand, PARTNER, key, look_up, create, linked)
+    return made.record, made.created
 
 
 def _found(record: Record, *, created: bool = False) -> Found[Record]:

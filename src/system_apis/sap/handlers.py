@@ -14,6 +14,7 @@ from system_apis.sap.mapping import (
     PARTNER_EXPAND,
     PRODUCT,
     PRODUCT_EXPAND,
+    PRODUCT_LENGTH,
     customer,
     product,
 )
@@ -109,6 +110,7 @@ async def list_products(
         expand=PRODUCT_EXPAND,
         conditions=conditions,
         filters={"skus": ",".join(skus) if skus else None, "changedSince": changed_since},
+        key_length=PRODUCT_LENGTH,
     )
     with as_problems():
         return await page(call.resources, call, listing, product, limit=limit, cursor=cursor)

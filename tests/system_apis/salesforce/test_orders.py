@@ -16,6 +16,7 @@ from portico.problems import CONFLICT, Problem
 from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running
 from portico.testing import APIUnderTest
+from system_apis.salesforce.connector import Salesforce
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.org import Org
 from system_apis.salesforce.sandbox.system import CLIENT_ID
@@ -71,7 +72,8 @@ async def test_fifty_lines_are_taken_over_at_once(api: APIUnderTest, org: Org) -
     _, made = await create(api, an_order(await an_account(api), "PO-1", *["CUP-DEMI-6"] * 50))
 
     assert len(made["lines"]) == 50
-    assert org.calls - before == 4  # the account; what is referred to; the order; reading it back
+    # The account; is it there; what it refers to; the order itself; reading it back.
+    assert org.calls - before == 5
 
 
 async def test_the_same_order_again_is_the_first(api: APIUnderTest, org: Org) -> None:
@@ -157,11 +159,11 @@ async def test_an_order_without_lines_cannot_be_confirmed(api: APIUnderTest, org
     assert caught.value.extensions["systemCode"] == "FAILED_ACTIVATION"
 
 
-@pytest.mark.parametrize("lost", [1, 2], ids=["look-ups", "order"])
+@pytest.mark.parametrize("lost", [2, 3], ids=["look-ups", "order"])
 async def test_an_answer_that_was_lost_after_the_commit_leaves_one_order(
     api: APIUnderTest, served: Running, org: Org, lost: int
 ) -> None:
-    """Of two writes the first only looks things up; the second is the order itself."""
+    """The second request looks up what the order refers to; the third is the order itself."""
     body = an_order(await an_account(api))
     served.faulty.set(Faults(latency_seconds=0.1))
     before = served.faulty.requests
@@ -171,10 +173,22 @@ async def test_an_answer_that_was_lost_after_the_commit_leaves_one_order(
     served.faulty.faults.lost_responses = 1
     status, made = await creating
 
-    assert status == {1: 201, 2: 200}[lost]
+    assert status == {2: 201, 3: 200}[lost]
     assert made["poNumber"] == "PO-1"
     assert orders_in(org) == 1
     assert served.faulty.faults.lost_responses == 0
+
+
+async def test_an_order_that_was_deleted_is_not_made_again(api: APIUnderTest, org: Org) -> None:
+    body = an_order(await an_account(api))
+    _, made = await create(api, body)
+    org.data.store.delete(OBJECTS["order"], made["id"])
+
+    problem = await problem_of(api, body)
+
+    assert problem.kind is CONFLICT
+    assert "was deleted" in problem.detail
+    assert orders_in(org) == 0
 
 
 async def test_customers_may_have_the_same_reference(api: APIUnderTest, org: Org) -> None:
@@ -201,19 +215,26 @@ async def test_answers_that_stay_lost_are_in_doubt_until_the_request_is_repeated
 
 
 async def test_a_process_that_is_killed_after_the_commit_leaves_one_order(
-    api: APIUnderTest, served: Running, org: Org
+    api: APIUnderTest, client: Salesforce, served: Running, org: Org, tmp_path: Path
 ) -> None:
     """Whoever comes next knows nothing of it and sends the same request."""
     body = an_order(await an_account(api))
-    settings = json.dumps({"base_url": served.url, "client_id": CLIENT_ID, "client_secret": SECRET})
+    settings = json.dumps(
+        {
+            "base_url": served.url,
+            "client_id": CLIENT_ID,
+            "client_secret": SECRET,
+            "references_url": f"sqlite:///{tmp_path / 'references.sqlite'}",
+        }
+    )
     served.faulty.set(Faults(latency_seconds=0.2))
     before = served.faulty.requests
     child = await asyncio.create_subprocess_exec(
         sys.executable, str(CHILD), str(CONTRACT), settings, json.dumps(body)
     )
     async with asyncio.timeout(20):
-        # The third request, after the token and the look-ups, is the order; its answer gets lost.
-        while served.faulty.requests < before + 3:  # noqa: ASYNC110  # in another thread
+        # The fourth request, after the token and two look-ups, is the order; its answer gets lost.
+        while served.faulty.requests < before + 4:  # noqa: ASYNC110  # in another thread
             await asyncio.sleep(0.01)
         served.faulty.faults.lost_responses = 1000
         while not org.data.store._table("OrderItem"):  # noqa: ASYNC110  # in another thread
@@ -227,3 +248,6 @@ async def test_a_process_that_is_killed_after_the_commit_leaves_one_order(
     assert child.returncode == -signal.SIGKILL
     assert (status, orders_in(org)) == (200, 1)
     assert [line["sku"] for line in made["lines"]] == ["GRINDER-M1"]
+    link = await client.references.find_external("Order", "salesforce", "127.0.0.1", made["id"])
+    assert link is not None
+    assert link.state == "linked"

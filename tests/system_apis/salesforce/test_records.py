@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,6 +141,19 @@ async def test_units_and_services_are_told_apart(api: APIUnderTest) -> None:
         ("BEANS-HOUSE", "KGM", "good"),
         ("TRAINING-2H", "C62", "service"),
     ]
+
+
+async def test_what_cannot_be_named_or_has_no_room_is_left_out(api: APIUnderTest, org: Org) -> None:
+    saving, book = Saving(version="v68.0"), next(org.data.store.records("Pricebook2"))["Id"]
+    for code in ("WITH SPACE", "X" * 200, "DEAR-1"):
+        values = {"Name": "Odd", "ProductCode": code, "IsActive": True}
+        made = org.data.store.insert(OBJECTS["product2"], values, saving)
+        price = {"Pricebook2Id": book, "Product2Id": made, "IsActive": True, "UnitPrice": 1e12}
+        org.data.store.insert(OBJECTS["pricebookentry"], price, saving)
+
+    page = await body_of(api, "listProducts", q="Odd")
+
+    assert [(item["sku"], item["prices"]) for item in page["items"]] == [("DEAR-1", [])]
 
 
 @pytest.mark.parametrize(
@@ -310,10 +324,10 @@ async def test_moments_at_the_edge_of_the_calendar_are_no_error_of_ours(
 
 
 async def test_an_org_with_one_currency_and_no_country_codes_is_read_too(
-    contract: Contract, served: Running
+    contract: Contract, tmp_path: Path, served: Running
 ) -> None:
     settings = {"currency": "EUR", "country_codes": False}
-    async with opened(contract, served.url, **settings) as api:
+    async with opened(contract, served.url, tmp_path, **settings) as api:
         body = {"name": "Quay 9", "addresses": [{"role": "shipping", "country": "BE"}]}
         _, made = await put(api, "putCustomer", "C-9", body)
         product = await body_of(api, "getProduct", sku="GRINDER-M1")

@@ -206,7 +206,12 @@ async def test_a_change_whose_answer_was_lost_is_in_doubt(
 
 
 async def test_a_process_that_is_killed_after_the_commit_leaves_one_order(
-    contract: Contract, api: APIUnderTest, served: Running, s4: S4, tmp_path: Path
+    contract: Contract,
+    api: APIUnderTest,
+    client: SAP,
+    served: Running,
+    s4: S4,
+    tmp_path: Path,
 ) -> None:
     """Whoever comes next finds it, even if nothing is left of what the first one knew."""
     body = an_order(await a_customer(api))
@@ -240,6 +245,9 @@ async def test_a_process_that_is_killed_after_the_commit_leaves_one_order(
     # The claim of the first stands until its time is up: nobody creates a second one meanwhile.
     assert claimed.kind is CONFLICT
     assert (status, again, named(s4)) == (200, 200, 1)
+    link = await client.references.find_external("A_SalesOrder", "sap", "127.0.0.1", made["id"])
+    assert link is not None
+    assert link.state == "linked"
     assert [line["sku"] for line in made["lines"]] == ["GRINDER-M1"]
 
 
