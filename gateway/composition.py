@@ -109,7 +109,7 @@ async def open_tiers(
         transports: dict[str, Transport] = {}
         clients = {name: _Client(name) for name in names}
         services: dict[str, Service] = {}
-        provided = _provided(config, secrets)
+        provided = provided_settings(config, secrets)
         for name in names:
             contract = contracts[name]
             api = config.apis.get(name, API())
@@ -128,7 +128,7 @@ async def open_tiers(
         yield Tiers(contracts, _backends(config, services, clients))
 
 
-def _provided(config: Config, secrets: SecretStore) -> dict[str, Any]:
+def provided_settings(config: Config, secrets: SecretStore) -> dict[str, Any]:
     """Return the settings that APIs share: where references are, and tokens that change."""
     url = config.references.url
     if url.startswith(("env:", "file:")):
@@ -198,4 +198,11 @@ def _backends(
     }
 
 
-__all__ = ["Tiers", "bind_handlers", "choose", "load_contracts", "open_tiers"]
+__all__ = [
+    "Tiers",
+    "bind_handlers",
+    "choose",
+    "load_contracts",
+    "open_tiers",
+    "provided_settings",
+]

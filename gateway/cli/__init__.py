@@ -17,6 +17,7 @@ COMMANDS = {
     "lint": "check contracts, handlers and the calls between tiers",
     "routes": "list the operations and where they are",
     "graph": "show which API calls which",
+    "doctor": "check credentials, clock, limits and permissions of the systems",
     "token": "print an access token of a configured client",
     "sandbox": "run the systems for development",
     "new": "add an API: a contract, handlers and a test",

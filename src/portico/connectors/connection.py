@@ -77,7 +77,8 @@ class Connection:
                 tries += 1
                 remaining = errand.deadline.remaining()
                 retry = next_try(error, request, tries=tries, renewed=renewed, remaining=remaining)
-                if retry is None:
+                # Others found the system down as well: whoever asks now hears it at once.
+                if retry is None or self._outage.known:
                     raise
                 if retry.renew:
                     renewed = True
