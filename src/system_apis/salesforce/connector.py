@@ -55,13 +55,17 @@ class Salesforce:
         self._base = f"services/data/v{version}"
         self._reserve = Reserve(reserved_calls)
 
+    def query(self, operation: str, query: Query, *, deleted: bool = False) -> Request:
+        """Return the request for the first page of a query."""
+        resource = "queryAll" if deleted else "query"
+        return read(operation, f"{self._base}/{resource}", [("q", str(query))])
+
     async def search(
         self, errand: Errand, operation: str, query: Query, *, deleted: bool = False
     ) -> list[Record]:
         """Return the records of a query, the deleted too if asked for, from all its pages."""
         self._reserve.check(self.connection.allowances.get(DAILY_CALLS))
-        resource = "queryAll" if deleted else "query"
-        first = read(operation, f"{self._base}/{resource}", [("q", str(query))])
+        first = self.query(operation, query, deleted=deleted)
 
         async def send(request: Request) -> Answer:
             return await self.connection.send(request, errand)
@@ -74,7 +78,7 @@ class Salesforce:
 
     async def find(self, errand: Errand, operation: str, query: Query) -> Record | None:
         """Return the first record of a query."""
-        request = read(operation, f"{self._base}/query", [("q", str(query))])
+        request = self.query(operation, query)
         found = rows_of(Record((await self.connection.send(request, errand)).record()))
         return found[0] if found else None
 

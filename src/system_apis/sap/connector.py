@@ -41,12 +41,16 @@ class SAP:
         self.s4 = s4
         self._fixed: Pairs = [("sap-client", client)] if client else []
 
+    def query(self, operation: str, service: Service, query: Query) -> Request:
+        """Return the request for the first page of a query."""
+        path = f"{service.path}/{query.entity}"
+        return read(operation, path, [*query.pairs(service), *self._fixed], _accept(service))
+
     async def search(
         self, errand: Errand, operation: str, service: Service, query: Query
     ) -> list[Record]:
         """Return the entities of a query, from all pages that the system makes of them."""
-        path = f"{service.path}/{query.entity}"
-        first = read(operation, path, [*query.pairs(service), *self._fixed], _accept(service))
+        first = self.query(operation, service, query)
 
         async def send(request: Request) -> Answer:
             return await self.connection.send(request, errand)
