@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import quote
 
 from portico.connectors.connection import Connection
-from portico.connectors.failures import BrokenError
+from portico.connectors.failures import BrokenError, ConnectorError
 from portico.connectors.messages import Answer, Errand, Request, read, write
 from portico.connectors.pages import each_page
 from portico.connectors.record import Record
@@ -198,6 +199,16 @@ class Salesforce:
 
     def __repr__(self) -> str:
         return f"<Salesforce {self.org.instance} {self.connection!r}>"
+
+
+@contextmanager
+def after_writing() -> Iterator[None]:
+    """Say of a failure to read back that what was written before it is there."""
+    try:
+        yield
+    except ConnectorError as error:
+        error.in_doubt = True
+        raise
 
 
 def _first(answer: Mapping[str, object]) -> Record:

@@ -10,7 +10,7 @@ from portico.connectors.record import Record
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
 from system_apis.salesforce import models, orders
-from system_apis.salesforce.connector import Salesforce
+from system_apis.salesforce.connector import Salesforce, after_writing
 from system_apis.salesforce.lists import Listing, page
 from system_apis.salesforce.mapping import (
     account_fields,
@@ -62,8 +62,9 @@ async def list_customers(
 async def get_customer(call: Call[Salesforce], *, customer_id: str) -> models.Customer:
     """Return an account by its id."""
     org = call.resources.org
-    found = await _get(call, ACCOUNT, account_fields(org), equal("Id", customer_id), customer_id)
-    return customer(found, org)
+    condition = equal("Id", customer_id)
+    with as_problems():
+        return customer(await _get(call, ACCOUNT, account_fields(org), condition, customer_id), org)
 
 
 async def put_customer(
@@ -103,8 +104,9 @@ async def list_contacts(
 async def get_contact(call: Call[Salesforce], *, contact_id: str) -> models.Customer:
     """Return a person by the id of the contact."""
     org = call.resources.org
-    found = await _get(call, CONTACT, contact_fields(org), equal("Id", contact_id), contact_id)
-    return contact(found, org)
+    condition = equal("Id", contact_id)
+    with as_problems():
+        return contact(await _get(call, CONTACT, contact_fields(org), condition, contact_id), org)
 
 
 async def put_contact(
@@ -146,7 +148,8 @@ async def get_product(call: Call[Salesforce], *, sku: str) -> models.Product:
     """Return an active product by its code."""
     org = call.resources.org
     condition = f"{equal('ProductCode', sku)} AND IsActive = TRUE"
-    found = product(await _get(call, PRODUCT, product_fields(org), condition, sku), org)
+    with as_problems():
+        found = product(await _get(call, PRODUCT, product_fields(org), condition, sku), org)
     if found is None:
         raise Problem(NOT_FOUND, f"there is no product {sku}")
     return found
@@ -229,7 +232,8 @@ async def list_opportunities(
 
 async def get_opportunity(call: Call[Salesforce], *, opportunity_id: str) -> models.Opportunity:
     """Return an opportunity by its id."""
-    return opportunity(await _get_opportunity(call, opportunity_id), call.resources.org)
+    with as_problems():
+        return opportunity(await _get_opportunity(call, opportunity_id), call.resources.org)
 
 
 async def put_opportunity(
@@ -259,8 +263,8 @@ async def move_opportunity(
                 call, call.operation_id, opportunity_id, values, shown
             )
             return opportunity(moved, org)
-    record = await _get_opportunity(call, opportunity_id)
     with as_problems():
+        record = await _get_opportunity(call, opportunity_id)
         if version_of(modified(record)) != body["version"]:
             raise ConflictError("the opportunity was changed since", system=SYSTEM)
         await call.resources.change_unmodified(
@@ -271,7 +275,8 @@ async def move_opportunity(
             entity=OPPORTUNITY,
             since=modified(record),
         )
-    return opportunity(await _get_opportunity(call, opportunity_id), org)
+        with after_writing():
+            return opportunity(await _get_opportunity(call, opportunity_id), org)
 
 
 async def _page(
@@ -298,8 +303,7 @@ async def _get(
     call: Call[Salesforce], source: str, fields: Sequence[str], condition: str, name: str
 ) -> Record:
     query = Query(source=source, fields=fields, conditions=[condition], order="Id", limit=1)
-    with as_problems():
-        found = await call.resources.find(call, call.operation_id, query)
+    found = await call.resources.find(call, call.operation_id, query)
     if found is None:
         raise Problem(NOT_FOUND, f"there is no {source} {name}")
     return found

@@ -28,6 +28,8 @@ from system_apis.salesforce.soql import Query
 Role = Literal["billing", "shipping"]
 
 _ENVELOPE = ("Id", "IsDeleted", "CreatedDate", "SystemModstamp")
+# A list of changes has what was deleted, and of each of its records the children that were.
+NOT_DELETED = "IsDeleted = FALSE"
 # A customer has a few people worth knowing; all of them are contacts of their own.
 MAX_PEOPLE = 20
 MAX_PRICES = 100
@@ -53,6 +55,7 @@ def account_fields(org: Org) -> Sequence[str]:
     people = Query(
         source="Contacts",
         fields=["Id", "Name", "Email", "Phone", "MobilePhone"],
+        conditions=[NOT_DELETED],
         order="Id",
         limit=MAX_PEOPLE,
     )
@@ -76,7 +79,7 @@ def product_fields(org: Org) -> Sequence[str]:
     prices = Query(
         source="PricebookEntries",
         fields=["UnitPrice", *org.currency_fields, "Pricebook2.Name", "Pricebook2.IsStandard"],
-        conditions=["IsActive = TRUE"],
+        conditions=["IsActive = TRUE", NOT_DELETED],
         order="Id",
         limit=MAX_PRICES,
     )

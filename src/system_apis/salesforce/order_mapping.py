@@ -11,6 +11,7 @@ from portico.connectors.money import decimal_text
 from portico.connectors.record import Record
 from system_apis.salesforce import models
 from system_apis.salesforce.mapping import (
+    NOT_DELETED,
     address,
     address_fields,
     currency_of,
@@ -42,7 +43,12 @@ def order_fields(org: Org) -> Sequence[str]:
     more = ("EffectiveDate", "Status", "StatusCode", "PoNumber", "TotalAmount")
     item = ("Id", "Quantity", "UnitPrice", "TotalPrice", "ServiceDate", "Description")
     product = ("Product2.ProductCode", "Product2.Name", "Product2.QuantityUnitOfMeasure")
-    items = Query(source="OrderItems", fields=[*item, *product], order="OrderItemNumber")
+    items = Query(
+        source="OrderItems",
+        fields=[*item, *product],
+        conditions=[NOT_DELETED],
+        order="OrderItemNumber",
+    )
     return [
         *names,
         *more,

@@ -19,7 +19,7 @@ from portico.crossref.creating import Found
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import combine
 from system_apis.salesforce import models
-from system_apis.salesforce.connector import Salesforce
+from system_apis.salesforce.connector import Salesforce, after_writing
 from system_apis.salesforce.mapping import currency_of, unit_code
 from system_apis.salesforce.order_mapping import ORDER, order_fields, priced_lines, status_of
 from system_apis.salesforce.org import SYSTEM, Org
@@ -64,7 +64,8 @@ async def create(
                 raise
             # Somebody else was faster, or this call was, and the answer was lost.
             made = False
-        found = await look_up()
+        with after_writing():
+            found = await look_up()
         if found is None:
             message = f"{body['poNumber']} was deleted while it was created"
             raise ConflictError(message, system=SYSTEM)

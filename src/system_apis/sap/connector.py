@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -158,6 +159,16 @@ class SAP:
 
     def __repr__(self) -> str:
         return f"<SAP {self.s4.instance} {self.connection!r}>"
+
+
+@contextmanager
+def after_writing() -> Iterator[None]:
+    """Say of a failure to read back that what was written before it is there."""
+    try:
+        yield
+    except ConnectorError as error:
+        error.in_doubt = True
+        raise
 
 
 async def _look_again(look_up: LookUp, error: ConnectorError) -> Found[Record] | None:

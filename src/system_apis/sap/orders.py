@@ -21,7 +21,7 @@ from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import combine
 from system_apis.sap import customers, models
 from system_apis.sap.batch import Change
-from system_apis.sap.connector import SAP, Messages
+from system_apis.sap.connector import SAP, Messages, after_writing
 from system_apis.sap.mapping import PRODUCT, PRODUCT_EXPAND
 from system_apis.sap.odata import Query, entity_path, equal, etag_of, one_of, ticks
 from system_apis.sap.order_mapping import ITEM, ORDER, ORDER_EXPAND, lines_of, priced_lines
@@ -81,7 +81,8 @@ async def create(sap: SAP, errand: Errand, operation: str, body: models.NewOrder
         values = await _prepared(sap, errand, operation, body)
         made, messages = await sap.create(errand, operation, SALES_ORDERS, ORDER, values)
         said.extend(messages)
-        record = await read(sap, errand, operation, key_of(made, "SalesOrder"))
+        with after_writing():
+            record = await read(sap, errand, operation, key_of(made, "SalesOrder"))
         return _found(record, created=True)
 
     async def linked(number: str) -> Record | None:
@@ -208,7 +209,8 @@ async def change(
             raise ConflictError("the order was changed since", system=SYSTEM)
         changes = _changes(order, body)
         said.extend(await sap.change_together(errand, operation, SALES_ORDERS, changes))
-        return await read_it()
+        with after_writing():
+            return await read_it()
 
     return Made(record=await change_at_version(read_it, write), created=False, messages=said)
 

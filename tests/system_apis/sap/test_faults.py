@@ -191,6 +191,24 @@ async def test_an_answer_that_was_lost_after_the_commit_leaves_one_order(
     assert named(s4) == 1
 
 
+async def test_an_outage_right_after_the_commit_is_in_doubt(
+    api: APIUnderTest, served: Running, s4: S4
+) -> None:
+    """It must not look as if nothing was changed."""
+    body = an_order(await a_customer(api))
+    served.faulty.set(Faults(latency_seconds=0.1))
+    creating = asyncio.ensure_future(create(api, body))
+    while not named(s4):  # noqa: ASYNC110  # in another thread
+        await asyncio.sleep(0.005)
+    served.faulty.set(Faults(unavailable_seconds=30))
+    problem = await problem_of(creating)
+    served.faulty.set(Faults())
+    await asyncio.sleep(PAUSE_SECONDS * 1.1)
+
+    assert problem.kind is BAD_UPSTREAM
+    assert named(s4) == 1
+
+
 async def test_a_change_whose_answer_was_lost_is_in_doubt(
     api: APIUnderTest, served: Running
 ) -> None:
