@@ -119,7 +119,6 @@ async def _gateway(holder: list[Any], name: str, upstream_url: str) -> AsyncIter
         client = TierClient(service.contract.name, {})
         backend = ServiceBackend(service, client, timeout_seconds=30, body_bytes=1024 * 1024)
     log = AccessLog()
-    log.start()
     holder.append(
         Pipeline(
             build_router([backend]),

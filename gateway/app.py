@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from starlette.applications import Starlette
+
 from gateway.access_log import AccessLog
 from gateway.composition import choose, load_contracts, open_tiers
 from gateway.config import Client, Config, ConfigError, External, records
@@ -17,7 +19,6 @@ from gateway.control import RESERVED, control_app, is_reserved
 from gateway.cors import CORSPolicy
 from gateway.endpoints import Backend, Endpoint, UpstreamBackend
 from gateway.exchange import Receive, Scope, Send
-from gateway.idempotency import IdempotentWrites
 from gateway.identity.clients import ClientRecord, ClientRegistry, hash_secret
 from gateway.identity.endpoint import TokenEndpoint
 from gateway.identity.endpoint import routes as identity_routes
@@ -25,10 +26,12 @@ from gateway.identity.grant import ClientCredentialsServer
 from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import TokenIssuer
 from gateway.identity.verifier import TokenVerifier
+from gateway.metrics import RequestMetrics, metrics_route
 from gateway.pipeline import Pipeline
 from gateway.portal.catalogue import describe
 from gateway.portal.site import routes as portal_routes
 from gateway.stores import Stores, open_stores
+from gateway.traffic import open_traffic
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.upstream.origin import TrustedProxies
 from portico.contract import (
@@ -84,6 +87,7 @@ class Gateway:
                     self.names,
                     issuer=issuer,
                     secrets=self.secrets,
+                    stores=stores,
                     injected=injected,
                 )
             )
@@ -91,10 +95,25 @@ class Gateway:
             backends: list[Backend] = [tiers.backends[name] for name in shown]
             for name, contract in self.external.items():
                 backends.append(await self._upstream(stack, name, contract))
-            log = self._access_log(stack)
             watching = asyncio.create_task(keys.watch())
             stack.callback(watching.cancel)
-            self._pipeline = self._build(backends, stores, keys, issuer, public_url, log)
+            router = build_router(backends)
+            traffic = await stack.enter_async_context(
+                open_traffic(config, stores, list(router.targets()))
+            )
+            contracts = [backend.contract for backend in backends]
+            metrics = RequestMetrics()
+            self._pipeline = Pipeline(
+                router,
+                self._control(contracts, stores, keys, issuer, public_url, metrics),
+                verifier=TokenVerifier(keys, issuer=issuer.issuer, audience=AUDIENCE),
+                cors=self._cors(),
+                access_log=self._access_log(stack),
+                type_base=type_base,
+                metrics=metrics,
+                traffic=traffic,
+                trusted_proxies=TrustedProxies(config.trusted_proxies),
+            )
             try:
                 yield
             finally:
@@ -107,49 +126,34 @@ class Gateway:
             return api.exposed
         return self._only or not name.startswith("system/")
 
-    def _build(
+    def _control(
         self,
-        backends: Sequence[Backend],
+        contracts: Sequence[Contract],
         stores: Stores,
         keys: KeyRing,
         issuer: TokenIssuer,
         public_url: str,
-        log: AccessLog | None,
-    ) -> Pipeline:
-        contracts = [backend.contract for backend in backends]
-        type_base = f"{public_url}/portal/problems/"
+        metrics: RequestMetrics,
+    ) -> Starlette:
+        """Return what answers everything that is no operation of a contract."""
         scopes = _scopes(contracts)
         # Published as written: a 3.0 document stays one.
         entries = [describe(c.name, c.bundle.document, base_path=c.base_path) for c in contracts]
         server = ClientCredentialsServer(issuer, scopes_supported=scopes)
         endpoint = TokenEndpoint(server, ClientRegistry(self._clients(scopes)))
-        control = control_app(
+        return control_app(
             [
                 *identity_routes(endpoint, issuer=issuer, keys=keys, scopes_supported=scopes),
+                metrics_route(metrics, stores, self.config.metrics.networks),
                 *portal_routes(entries, public_url=public_url, request_id=_request_id),
             ],
             ready=lambda: "draining" if self.draining else stores.missing,
-            type_base=type_base,
-        )
-        cors = self.config.cors
-        router = build_router(backends)
-        return Pipeline(
-            router,
-            control,
-            verifier=TokenVerifier(keys, issuer=issuer.issuer, audience=AUDIENCE),
-            cors=CORSPolicy(cors.origins, cors.max_age_seconds) if cors.origins else None,
-            access_log=log,
-            type_base=type_base,
-            idempotency=self._idempotency(stores, router),
-            trusted_proxies=TrustedProxies(self.config.trusted_proxies),
+            type_base=f"{public_url}/portal/problems/",
         )
 
-    def _idempotency(self, stores: Stores, router: Router[Endpoint]) -> IdempotentWrites | None:
-        if stores.records is None:
-            return None
-        endpoints = [endpoint for leaf in router.leaves() for endpoint, _ in leaf.methods.values()]
-        retention = self.config.idempotency.retention_seconds
-        return IdempotentWrites(stores.records, endpoints, retention)
+    def _cors(self) -> CORSPolicy | None:
+        cors = self.config.cors
+        return CORSPolicy(cors.origins, cors.max_age_seconds) if cors.origins else None
 
     def _clients(self, known: Sequence[str]) -> list[ClientRecord]:
         return [
@@ -197,7 +201,6 @@ class Gateway:
         if self.config.access_log == "off":
             return None
         log = AccessLog()
-        log.start()
         stack.callback(log.stop)
         return log
 

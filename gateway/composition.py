@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,15 +14,24 @@ import httpx
 from gateway.config import API, Config, ConfigError
 from gateway.config.secrets import SecretStore
 from gateway.endpoints import ServiceBackend
+from gateway.idempotency import Rule, created_status, read_rule
 from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
-from gateway.packages import bind_handlers, open_resources
+from gateway.packages import bind_handlers, open_resources, own_limiters
 from gateway.specs import contracts_root
+from gateway.stores import Stores
 from portico.client import layers
 from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
-from portico.client.tiers import TierClient, Transport, targets
-from portico.contract import Contract, ContractError, Finding, contract_paths, load
+from portico.client.tiers import TierClient, Transport, idempotency_parameter, targets
+from portico.contract import Contract, ContractError, Finding, Operation, contract_paths, load
 from portico.contract.strict import StrictValidator
+from portico.crossref.engine import parse_url
+from portico.idempotency.claim import Claim
+from portico.idempotency.key import applies
+from portico.idempotency.replay import Answer
+from portico.idempotency.tiers import KeyedOperation, to_answer
+from portico.problems import Problem
+from portico.server.call import Call
 from portico.server.service import Service
 from portico.transport.pool import PooledTransport
 
@@ -98,6 +108,7 @@ async def open_tiers(
     *,
     issuer: TokenIssuer,
     secrets: SecretStore,
+    stores: Stores,
     injected: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Tiers]:
     """Open the resources of the named APIs and connect them to what their contracts call.
@@ -114,6 +125,8 @@ async def open_tiers(
             contract = contracts[name]
             api = config.apis.get(name, API())
             handlers = bind_handlers(contract)
+            for limiter in own_limiters(contract):
+                limiter.connect(stores.engine)
             settings = {**(injected or {}).get(name, {}), **api.settings}
             resources = await open_resources(stack, contract, settings, secrets, provided)
             strict = None
@@ -121,7 +134,8 @@ async def open_tiers(
                 strict = StrictValidator(contract.document)
             services[name] = Service(contract, handlers, resources, api.validation, strict)
         for name, service in services.items():
-            transports[name] = LocalTransport(service, clients[name])
+            keyed = _keyed(config, stores, service)
+            transports[name] = LocalTransport(service, clients[name], keyed)
         for name in names:
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
@@ -133,10 +147,56 @@ def provided_settings(config: Config, secrets: SecretStore) -> dict[str, Any]:
     url = config.references.url
     if url.startswith(("env:", "file:")):
         url = secrets.resolve(url, "references.url")
+    url = url or f"sqlite:///{config.data / 'references.sqlite'}"
+    try:
+        parse_url(url)
+    except ValueError as error:
+        # The URL may hold a password and is not repeated.
+        hint = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE, or env:NAME"
+        raise ConfigError("references.url", str(error), hint) from None
     return {
-        "references_url": url or f"sqlite:///{config.data / 'references.sqlite'}",
+        "references_url": url,
         "tokens": config.data / "tokens",
     }
+
+
+def _keyed(config: Config, stores: Stores, service: Service) -> dict[str, KeyedOperation]:
+    """Return the writes of an API that run under the key of the tier that calls them."""
+    if stores.records is None:
+        return {}
+    contract = service.contract
+    found = {}
+    for operation in contract.operations.values():
+        if not operation.idempotency or not applies(operation.method):
+            continue
+        rule = read_rule(contract, operation, config.idempotency.retention_seconds)
+        found[operation.operation_id] = KeyedOperation(
+            stores.records,
+            rule.policy,
+            f"{contract.name}/{operation.operation_id}",
+            idempotency_parameter(operation),
+            reconcile=None if rule.status is None else partial(_ask, service, operation, rule),
+        )
+    return found
+
+
+async def _ask(
+    service: Service, operation: Operation, rule: Rule, call: Call[Any], claim: Claim
+) -> Answer | None:
+    """Ask the status operation of an API what a key has led to."""
+    if rule.status is None:
+        return None
+    document = rule.status.check_document(rule.status_document(claim.upstream_key))
+    asking = replace(call, operation_id=rule.status.operation_id, idempotency_key="")
+    try:
+        answer = to_answer(await service.invoke(rule.status, asking, document))
+    except Problem as problem:
+        if problem.status == 404:
+            return None
+        raise
+    if answer.status == 404:
+        return None
+    return replace(answer, status=created_status(operation, answer.status))
 
 
 class _Client(TierClient):

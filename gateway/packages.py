@@ -17,6 +17,7 @@ from gateway.config import ConfigError
 from gateway.config.records import unknown
 from gateway.config.secrets import SecretStore
 from portico.contract import Contract, ContractError, Finding, Position
+from portico.limits.async_limiter import AsyncLimiter
 from portico.server.bind import Bound, bind
 
 _REFERENCES = ("env:", "file:", "generated:")
@@ -26,6 +27,12 @@ _SECRETS = frozenset({SecretStr, SecretBytes})
 def bind_handlers(contract: Contract) -> dict[str, Bound]:
     """Return the handlers of a contract; raises ContractError where they do not fit it."""
     return bind(contract, _module(contract, "handlers"))
+
+
+def own_limiters(contract: Contract) -> list[AsyncLimiter]:
+    """Return the limiters that the author of an API decorates handlers with."""
+    members = vars(_module(contract, "handlers")).values()
+    return [member for member in members if isinstance(member, AsyncLimiter)]
 
 
 async def open_resources(

@@ -74,6 +74,8 @@ def _decode(data: dict[str, Any]) -> Config:
     _check(("limits", "connection"), config.limits.protocol)
     for index, network in enumerate(config.trusted_proxies):
         _check(("trusted_proxies", str(index)), ip_network, network)
+    for index, network in enumerate(config.metrics.networks):
+        _check(("metrics", "networks", str(index)), ip_network, network)
     for name, external in config.external.items():
         _check_external(("external", name), external)
     return config

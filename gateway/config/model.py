@@ -101,6 +101,10 @@ class Client(_Strict):
     subject: str = ""
     """Whom its tokens are for; the client itself when empty."""
 
+    plan: str = ""
+    """Its plan of `rate_limits.plans`; `rate_limits.default_plan` when empty. An operator may give
+    it another while the gateway runs (`portico plan`)."""
+
 
 class CORS(_Strict):
     """Which web pages may call the APIs."""
@@ -170,12 +174,19 @@ class External(_Strict):
 
 
 class Redis(_Strict):
-    """Where idempotency records are kept."""
+    """Where idempotency records and rate limits are kept."""
 
     url: str = ""
     """`redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `redis+cluster://`, or a reference
     to it (`env:REDIS_URL`). Empty: the embedded server, unless that is switched off; then nothing
     is recorded."""
+
+    durability: Literal["default", "strict"] = "default"
+    """`strict` does not start on a server that forgets records when it is restarted."""
+
+    replicas: Annotated[int, Field(ge=0, le=5)] = 0
+    """How many replicas must confirm a record before it counts (`WAIT`); a failover may lose what
+    none has confirmed. Too few in time: the request is refused with 503 and nothing runs."""
 
 
 class References(_Strict):
@@ -195,6 +206,105 @@ class Idempotency(_Strict):
 
     retention_seconds: Annotated[float, Field(ge=60, le=2_592_000)] = 86_400.0
     """How long a key is remembered after its request."""
+
+    max_keys_per_client: Annotated[int, Field(ge=0)] = 100_000
+    """How many new keys a client may use within that time, with 429 beyond; 0 sets no limit. Redis
+    keeps every record in memory."""
+
+    strict_keys: bool = False
+    """Whether only keys in double quotes are read, as the draft has it; most clients send them
+    bare."""
+
+
+class LimitSettings(_Strict):
+    """One limit of a plan, by a name that callers are told. It has either `limits`, `per_month` or
+    `at_once`."""
+
+    limits: str = ""
+    """Rates such as `5/second;100000/day`; all of them hold."""
+
+    strategy: Literal["gcra", "window"] = "gcra"
+    """`gcra`: the burst at once, then a steady refill. `window`: never more than the amount in any
+    span of the window."""
+
+    burst: Annotated[int, Field(gt=0)] | None = None
+    """What can be spent at once with `gcra`; the amount where it is absent."""
+
+    per_month: Annotated[int, Field(gt=0)] | None = None
+    """An amount for each calendar month, UTC."""
+
+    at_once: Annotated[int, Field(gt=0)] | None = None
+    """How many requests may run at once."""
+
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """How soon the places of a process that was killed are free again."""
+
+    per: Literal["client", "operation", "client+operation", "address"] = "client"
+    """What shares the limit: `client`, `operation`, `client+operation` or `address`."""
+
+    unit: Literal["requests", "content-bytes"] = "requests"
+    """What is counted: `requests`, or `content-bytes` of requests and responses."""
+
+    operations: list[str] = Field(default_factory=list)
+    """Operations such as `process/orders.v1/createOrder`, or whole APIs such as
+    `process/orders.v1`; all where there are none."""
+
+    cost: Annotated[int, Field(gt=0)] | None = None
+    """What a request costs; 1 where it is absent."""
+
+    costs: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    """What a request of an operation costs, by its name."""
+
+    cost_field: str = ""
+    """A response header that says what the request has cost in all, as a whole number. What it cost
+    beyond what was charged before is charged afterwards."""
+
+    outage: Literal["local", "closed"] = "local"
+    """While Redis is away: `local` counts in each process an N-th of it, `closed` refuses (503)."""
+
+
+Policies = dict[str, LimitSettings]
+
+
+class RateLimits(_Strict):
+    """How many requests callers may make. Without plans, and without `always`, none are counted."""
+
+    plans: dict[str, Policies] = Field(default_factory=dict)
+    """Limits by the names of plans. Every client has one plan."""
+
+    default_plan: str = "standard"
+    """The plan of clients that have no other."""
+
+    anonymous_plan: str = ""
+    """The plan of callers without a token, who count by address; `default_plan` when empty."""
+
+    always: Policies = Field(default_factory=dict)
+    """Limits that bind every caller beside those of the plan."""
+
+    address: str = ""
+    """What one address may send before anything is known of it, such as `500/second`. Counted in
+    the memory of each process; empty sets no limit. Behind a proxy, name it in `trusted_proxies`
+    first: else all clients have its address."""
+
+    address_burst: Annotated[int, Field(gt=0)] | None = None
+    """What an address may send at once; the amount of `address` when absent."""
+
+    headers: Literal["draft-11", "draft-06", "x", "off"] = "draft-11"
+    """How limits are told: `draft-11` (RateLimit-Policy and RateLimit), `draft-06`, `x`
+    (X-RateLimit-*), `off`. Retry-After is always sent."""
+
+    processes: Annotated[int, Field(gt=0, le=10_000)] = 1
+    """How many processes share the limits: each grants its part alone while Redis is away."""
+
+    replay_costs: bool = True
+    """Whether an answer that is given again from its record counts like a request."""
+
+
+class Metrics(_Strict):
+    """What `/metrics` tells, in the format of Prometheus."""
+
+    networks: list[str] = Field(default_factory=lambda: ["127.0.0.0/8", "::1/128"])
+    """Who may read it; to everybody else there is no such address."""
 
 
 class Embedded(_Strict):
@@ -252,13 +362,19 @@ class Config(_Strict):
     """Bring-your-own APIs, by name."""
 
     redis: Redis = Redis()
-    """Where idempotency records are kept."""
+    """Where idempotency records and rate limits are kept."""
 
     references: References = References()
     """Where it is kept which record of which system is which."""
 
     idempotency: Idempotency = Idempotency()
     """How keys of repeated writes are kept."""
+
+    rate_limits: RateLimits = RateLimits()
+    """How many requests callers may make."""
+
+    metrics: Metrics = Metrics()
+    """What `/metrics` tells."""
 
     embedded: Embedded = Embedded()
     """The parts that `portico serve` starts itself."""

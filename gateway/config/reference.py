@@ -67,9 +67,8 @@ def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, ""
     if get_origin(annotation) is dict:
-        value = get_args(annotation)[1]
-        if isinstance(value, type) and issubclass(value, BaseModel):
-            return value, ".NAME"
+        below, label = _inner(get_args(annotation)[1])
+        return below, f".NAME{label}"
     return None, ""
 
 

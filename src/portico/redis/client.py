@@ -66,6 +66,11 @@ class RedisClient:
         return self._topology.available
 
     @property
+    def clustered(self) -> bool:
+        """Return whether all keys of one script have to be in one slot."""
+        return self._topology.keyed
+
+    @property
     def options(self) -> RedisOptions:
         return self._options
 

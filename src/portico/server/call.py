@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Call(Generic[R]):
     tiers: TierClient
     resources: R
     idempotency_key: str = ""
-    _made: dict[str, int] = field(default_factory=dict)
+    _made: dict[str, int] | None = None  # how many keys each callee got; few calls need any
 
     async def invoke(
         self,
@@ -90,9 +90,10 @@ class Call(Generic[R]):
         if not self.idempotency_key:
             return ""
         if not step:
+            made = self._made = self._made or {}
             target = f"{api} {operation_id}"
-            ordinal = self._made.get(target, 0)
-            self._made[target] = ordinal + 1
+            ordinal = made.get(target, 0)
+            made[target] = ordinal + 1
             step = str(ordinal)
         return combine(self.idempotency_key, api, operation_id, step)
 

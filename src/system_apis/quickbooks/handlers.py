@@ -64,6 +64,7 @@ async def put_customer(
         if not created:
             values.pop("CurrencyRef", None)
             record = await books.change("Customer", record.text("Id"), values, call)
+            await books.note_write("Customer", external_key, record)
         result = mapping.customer(record, books.realm_id, books.currency)
         return _put_reply(result, f"customers/{result['id']}", created=created)
 

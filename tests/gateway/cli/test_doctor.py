@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.serving import free_port
 
 
@@ -52,3 +54,23 @@ def test_an_unknown_system_is_named(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "cause: the systems are" in done.stderr
     assert "quickbooks" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "cause"),
+    [
+        ("mysql://x/y", "references.url", "only sqlite:///PATH and postgresql:// are known"),
+        ("postgresql://u:pw@127.0.0.1:1/x", "the cross-references cannot be opened", "refused"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_an_error_in_words(
+    tmp_path: Path, url: str, error: str, cause: str
+) -> None:
+    (tmp_path / "portico.yaml").write_text(f"references: {{url: '{url}'}}\n")
+    done = doctor(tmp_path, "stripe")
+
+    assert done.returncode == 3
+    assert error in done.stderr
+    assert cause in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "pw" not in done.stderr

@@ -75,6 +75,14 @@ async def test_a_response_is_lost_after_the_write_took_effect(frame: Frame) -> N
     assert (await frame.read()).json()[1] == {"text": "kept"}
 
 
+async def test_a_response_is_held_after_the_write_took_effect(frame: Frame) -> None:
+    await frame.set_faults(held_responses=1)
+    with pytest.raises(httpx.ReadTimeout):
+        await frame.http.post(frame.url, json={"text": "kept"}, timeout=0.2)
+
+    assert (await frame.read()).json()[1] == {"text": "kept"}
+
+
 async def test_tokens_are_revoked(frame: Frame) -> None:
     await frame.http.post(f"{frame.admin}/notes/revoke-tokens")
 
