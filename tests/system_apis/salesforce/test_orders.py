@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +17,11 @@ from portico.testing import APIUnderTest
 from system_apis.salesforce.connector import Salesforce
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.org import Org
-from system_apis.salesforce.sandbox.system import CLIENT_ID
+from tests.support.killed import go_on_until, process
 from tests.support.operations import body_of
-from tests.support.sandbox import SECRET
-from tests.system_apis.salesforce.conftest import CONTRACT, KEY, an_account, an_order
+from tests.system_apis.salesforce.conftest import KEY, an_account, an_order
 
 pytestmark = pytest.mark.anyio
-
-CHILD = Path(__file__).parent / "child.py"
 
 
 async def create(api: APIUnderTest, body: dict[str, Any]) -> tuple[int, Any]:
@@ -214,38 +209,41 @@ async def test_answers_that_stay_lost_are_in_doubt_until_the_request_is_repeated
     assert (status in (200, 201), orders_in(org)) == (True, 1)
 
 
+PROGRAM = """
+import asyncio, json, os, sys
+sys.path[:0] = [os.getcwd()]
+from pathlib import Path
+from portico.contract import load
+from tests.system_apis.salesforce.conftest import CONTRACT, KEY, opened
+
+async def main(url, folder, body):
+    async with opened(load(CONTRACT), url, Path(folder)) as api:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await api.invoke("createOrder", KEY, body=json.loads(body), seconds=60)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
 async def test_a_process_that_is_killed_after_the_commit_leaves_one_order(
     api: APIUnderTest, client: Salesforce, served: Running, org: Org, tmp_path: Path
 ) -> None:
     """Whoever comes next knows nothing of it and sends the same request."""
     body = an_order(await an_account(api))
-    settings = json.dumps(
-        {
-            "base_url": served.url,
-            "client_id": CLIENT_ID,
-            "client_secret": SECRET,
-            "references_url": f"sqlite:///{tmp_path / 'references.sqlite'}",
-        }
-    )
-    served.faulty.set(Faults(latency_seconds=0.2))
-    before = served.faulty.requests
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, str(CHILD), str(CONTRACT), settings, json.dumps(body)
-    )
-    async with asyncio.timeout(20):
-        # The fourth request, after the token and two look-ups, is the order; its answer gets lost.
-        while served.faulty.requests < before + 4:  # noqa: ASYNC110  # in another thread
-            await asyncio.sleep(0.01)
-        served.faulty.faults.lost_responses = 1000
-        while not org.data.store._table("OrderItem"):  # noqa: ASYNC110  # in another thread
-            await asyncio.sleep(0.01)
-    child.kill()
-    await child.wait()
+    async with process(PROGRAM, served.url, str(tmp_path), json.dumps(body)) as running:
+        served.faulty.set(Faults(latency_seconds=0.1))
+        before = served.faulty.requests
+        # The fourth request, after the token and two look-ups, is the order itself.
+        await go_on_until(running, lambda: served.faulty.requests == before + 4)
+        served.faulty.faults.held_responses = 1
+        async with asyncio.timeout(10):
+            while not org.data.store._table("OrderItem"):  # noqa: ASYNC110  # in another thread
+                await asyncio.sleep(0.005)
     served.faulty.set(Faults())
 
     status, made = await create(api, body)
 
-    assert child.returncode == -signal.SIGKILL
     assert (status, orders_in(org)) == (200, 1)
     assert [line["sku"] for line in made["lines"]] == ["GRINDER-M1"]
     link = await client.references.find_external("Order", "salesforce", "127.0.0.1", made["id"])

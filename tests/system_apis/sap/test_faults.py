@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import sys
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -26,15 +24,12 @@ from portico.sandbox.running import Running
 from portico.testing import APIUnderTest
 from system_apis.sap.connector import SAP
 from system_apis.sap.sandbox.s4 import S4
-from system_apis.sap.sandbox.system import USER
+from tests.support.killed import go_on_until, process
 from tests.support.operations import body_of
-from tests.support.sandbox import SECRET
 from tests.support.script import Script, answer
-from tests.system_apis.sap.conftest import CONTRACT, KEY, a_customer, an_order, opened
+from tests.system_apis.sap.conftest import KEY, a_customer, an_order, opened
 
 pytestmark = pytest.mark.anyio
-
-CHILD = Path(__file__).parent / "child.py"
 
 
 async def problem_of(waiting: Any) -> Problem:
@@ -223,6 +218,23 @@ async def test_a_change_whose_answer_was_lost_is_in_doubt(
     assert reply["requestedDelivery"] == "2040-02-02"
 
 
+PROGRAM = """
+import asyncio, json, os, sys
+sys.path[:0] = [os.getcwd()]
+from pathlib import Path
+from portico.contract import load
+from tests.system_apis.sap.conftest import CONTRACT, KEY, opened
+
+async def main(url, folder, body):
+    async with opened(load(CONTRACT), url, Path(folder)) as api:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await api.invoke("createOrder", KEY, body=json.loads(body), seconds=60)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
 async def test_a_process_that_is_killed_after_the_commit_leaves_one_order(
     contract: Contract,
     api: APIUnderTest,
@@ -233,40 +245,25 @@ async def test_a_process_that_is_killed_after_the_commit_leaves_one_order(
 ) -> None:
     """Whoever comes next finds it, even if nothing is left of what the first one knew."""
     body = an_order(await a_customer(api))
-    (tmp_path / "first").mkdir()
-    settings = json.dumps(
-        {
-            "base_url": served.url,
-            "user": USER,
-            "password": SECRET,
-            "references_url": f"sqlite:///{tmp_path / 'first' / 'references.sqlite'}",
-        }
-    )
-    # Slow enough that the child cannot look for what became of its order.
-    served.faulty.set(Faults(lost_responses=1000, latency_seconds=0.2))
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, str(CHILD), str(CONTRACT), settings, json.dumps(body)
-    )
-    async with asyncio.timeout(20):
-        while not named(s4):  # noqa: ASYNC110  # in another thread
-            await asyncio.sleep(0.01)
-    child.kill()
-    await child.wait()
+    first = tmp_path / "first"
+    first.mkdir()
+    async with process(PROGRAM, served.url, str(first), json.dumps(body)) as running:
+        served.faulty.set(Faults(held_responses=1))
+        await go_on_until(running, lambda: named(s4) == 1)
     served.faulty.set(Faults())
 
-    async with opened(contract, served.url, tmp_path / "first") as same:
+    async with opened(contract, served.url, first) as same:
         claimed = await problem_of(create(same, body))
     status, made = await create(api, body)
     again, _ = await create(api, body)
 
-    assert child.returncode == -signal.SIGKILL
     # The claim of the first stands until its time is up: nobody creates a second one meanwhile.
     assert claimed.kind is CONFLICT
     assert (status, again, named(s4)) == (200, 200, 1)
+    assert [line["sku"] for line in made["lines"]] == ["GRINDER-M1"]
     link = await client.references.find_external("A_SalesOrder", "sap", "127.0.0.1", made["id"])
     assert link is not None
     assert link.state == "linked"
-    assert [line["sku"] for line in made["lines"]] == ["GRINDER-M1"]
 
 
 @pytest.mark.parametrize(
