@@ -85,10 +85,12 @@ async def _prepared(
     account = Query(source="Account", fields=["Id"], conditions=[equal("Id", body["customerId"])])
     queries = [account, _entries(body, salesforce.org)]
     accounts, entries = await salesforce.find_all(errand, operation, queries)
-    offers = {_product_of(entry).text("ProductCode"): entry for entry in entries}
+    offers: dict[str, list[Record]] = {}
+    for entry in entries:
+        offers.setdefault(_product_of(entry).text("ProductCode"), []).append(entry)
     if faults := list(_faults(body, offers, known=bool(accounts))):
         raise FaultyOrderError(faults)
-    return _tree(body, offers, salesforce.org)
+    return _tree(body, {sku: found[0] for sku, found in offers.items()}, salesforce.org)
 
 
 def _entries(body: models.NewOrder, org: Org) -> Query:
@@ -115,7 +117,9 @@ def _product_of(entry: Record) -> Record:
     return entry.optional_record("Product2") or entry
 
 
-def _faults(body: models.NewOrder, offers: Mapping[str, Record], *, known: bool) -> Iterator[Fault]:
+def _faults(
+    body: models.NewOrder, offers: Mapping[str, Sequence[Record]], *, known: bool
+) -> Iterator[Fault]:
     if not known:
         yield _fault(f"there is no customer {body['customerId']}", "#/customerId")
     for index, line in enumerate(body["lines"]):
@@ -123,12 +127,15 @@ def _faults(body: models.NewOrder, offers: Mapping[str, Record], *, known: bool)
         if line["unitPrice"]["currency"] != body["currency"]:
             detail = f"the price is not in {body['currency']}, the currency of the order"
             yield _fault(detail, f"{place}/unitPrice/currency")
-        entry = offers.get(line["sku"])
-        if entry is None:
-            detail = f"{line['sku']} is not in the price book in {body['currency']}"
+        found = offers.get(line["sku"], ())
+        if len(found) != 1:
+            # A product code need not be unique in an org, and nobody should guess.
+            detail = f"{line['sku']} is {len(found)} times in the price book in {body['currency']}"
+            if not found:
+                detail = f"{line['sku']} is not in the price book in {body['currency']}"
             yield _fault(detail, f"{place}/sku")
             continue
-        own = unit_code(_product_of(entry).text("QuantityUnitOfMeasure"))
+        own = unit_code(_product_of(found[0]).text("QuantityUnitOfMeasure"))
         if line["quantity"].get("uom", own) != own:
             yield _fault(f"{line['sku']} is sold in {own}", f"{place}/quantity/uom")
 

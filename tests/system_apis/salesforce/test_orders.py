@@ -17,6 +17,7 @@ from portico.testing import APIUnderTest
 from system_apis.salesforce.connector import Salesforce
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.org import Org
+from system_apis.salesforce.sandbox.store import Saving
 from tests.support.killed import go_on_until, process
 from tests.support.operations import body_of
 from tests.system_apis.salesforce.conftest import KEY, an_account, an_order
@@ -116,6 +117,21 @@ async def test_every_place_that_cannot_be_taken_over_is_named(api: APIUnderTest,
         "#/lines/2/quantity/uom",
     ]
     assert orders_in(org) == 0
+
+
+async def test_a_code_that_several_products_have_is_not_guessed_at(
+    api: APIUnderTest, org: Org
+) -> None:
+    saving, book = Saving(version="v68.0"), next(org.data.store.records("Pricebook2"))["Id"]
+    values = {"Name": "Another", "ProductCode": "GRINDER-M1", "IsActive": True}
+    made = org.data.store.insert(OBJECTS["product2"], values, saving)
+    price = {"Pricebook2Id": book, "Product2Id": made, "IsActive": True, "UnitPrice": 1}
+    org.data.store.insert(OBJECTS["pricebookentry"], price, saving)
+
+    problem = await problem_of(api, an_order(await an_account(api)))
+
+    assert problem.kind is CONFLICT
+    assert problem.detail == "GRINDER-M1 is 2 times in the price book in EUR"
 
 
 async def test_orders_are_listed_the_newest_first(api: APIUnderTest) -> None:
