@@ -23,6 +23,7 @@ from portico.client import layers
 from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, idempotency_parameter, targets
+from portico.connectors.connection import Connection
 from portico.contract import Contract, ContractError, Finding, Operation, contract_paths, load
 from portico.contract.strict import StrictValidator
 from portico.crossref.engine import parse_url
@@ -31,7 +32,7 @@ from portico.idempotency.key import applies
 from portico.idempotency.replay import Answer
 from portico.idempotency.tiers import KeyedOperation, to_answer
 from portico.problems import Problem
-from portico.server.call import Call
+from portico.server.call import Call, Caller
 from portico.server.service import Service
 from portico.transport.pool import PooledTransport
 
@@ -87,6 +88,8 @@ class Tiers:
 
     contracts: Mapping[str, Contract]
     backends: Mapping[str, ServiceBackend]
+    transports: Mapping[str, Transport]
+    connections: Mapping[str, Connection]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +98,24 @@ class _TierTokens:
 
     issuer: TokenIssuer
 
-    def mint(self, *, client_id: str, audience: str, scopes: frozenset[str]) -> tuple[str, float]:
-        token = self.issuer.mint(client_id, client_id, audience, scopes, TIER_LIFETIME_SECONDS)
+    def mint(self, caller: Caller, audience: str) -> tuple[str, float]:
+        token = self.issuer.mint(
+            caller.subject or caller.client_id,
+            caller.client_id,
+            audience,
+            caller.scopes,
+            TIER_LIFETIME_SECONDS,
+            actor=_actor((caller.client_id, *caller.actors)) if caller.subject else None,
+        )
         return token, float(TIER_LIFETIME_SECONDS)
+
+
+def _actor(names: tuple[str, ...]) -> dict[str, object]:
+    """Return the `act` claim: whoever acts now is outermost (RFC 8693 section 4.1)."""
+    actor: dict[str, object] = {}
+    for name in reversed(names):
+        actor = {"sub": name, "act": actor} if actor else {"sub": name}
+    return actor
 
 
 @contextlib.asynccontextmanager
@@ -133,13 +151,28 @@ async def open_tiers(
             if api.validation.mode == "strict":
                 strict = StrictValidator(contract.document)
             services[name] = Service(contract, handlers, resources, api.validation, strict)
+        today = dt.datetime.now(dt.UTC).date()
         for name, service in services.items():
+            callers = layers.callers_of(name, contracts, today)
             keyed = _keyed(config, stores, service)
-            transports[name] = LocalTransport(service, clients[name], keyed)
+            transports[name] = LocalTransport(service, clients[name], keyed, callers)
         for name in names:
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
-        yield Tiers(contracts, _backends(config, services, clients))
+        yield Tiers(
+            contracts,
+            _backends(config, services, clients),
+            transports,
+            _connections(services),
+        )
+
+
+def _connections(services: Mapping[str, Service]) -> dict[str, Connection]:
+    """Return the connections to systems, of the APIs whose resources have one."""
+    found = {
+        name: getattr(service.resources, "connection", None) for name, service in services.items()
+    }
+    return {name: value for name, value in found.items() if isinstance(value, Connection)}
 
 
 def provided_settings(config: Config, secrets: SecretStore) -> dict[str, Any]:
@@ -237,9 +270,7 @@ def _remote(
                 f"{contract.name} calls {callee}, which neither runs here nor has an address",
                 f"add its url under apis, or start it here with --only {callee}",
             )
-        found[callee] = HTTPTransport(
-            contracts[callee], url, client_id=contract.name, http=http, tokens=_TierTokens(issuer)
-        )
+        found[callee] = HTTPTransport(contracts[callee], url, http=http, tokens=_TierTokens(issuer))
     return found
 
 

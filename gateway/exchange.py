@@ -50,6 +50,7 @@ class Exchange:
         "endpoint",
         "headers",
         "method",
+        "nonce",
         "parent",
         "peer",
         "query",
@@ -86,6 +87,7 @@ class Exchange:
         self.caller: Any = None
         self.endpoint: Any = None
         self.consumed = False  # whether the body was read to its end
+        self.nonce = ""  # what the next DPoP proof of the client should have
         self.upstream_key = ""  # what an upstream gets instead of the client's Idempotency-Key
         self.trusted = False  # whether another tier made the request
         self.verdict: Verdict | None = None  # of its limits, while it holds what they granted

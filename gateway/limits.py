@@ -11,6 +11,7 @@ from gateway.config import LimitSettings as Settings
 from gateway.endpoints import Endpoint
 from gateway.exchange import Exchange, Field, Response
 from gateway.idempotency import scope_of
+from gateway.identity.guard import KeyCaller
 from portico.idempotency.scope import Locator
 from portico.limits.address import AddressLimit
 from portico.limits.bucket import LimitError, Outage, Per, Unit
@@ -59,6 +60,7 @@ class RequestLimits:
             address=exchange.address,
             tag=tag,
             content_bytes=exchange.content_length() if body is None else len(body),
+            plan=caller.plan if isinstance(caller, KeyCaller) else "",
         )
 
     async def check(self, exchange: Exchange, demand: Demand) -> None:

@@ -100,6 +100,7 @@ def _admission(config: Config, stores: Stores, limits: RequestLimits | None) -> 
         limits,
         replay_costs=config.rate_limits.replay_costs,
         in_one_slot=not (_is_clustered(stores) and limits.plans.shares_buckets),
+        looks_for_tokens=not _is_clustered(stores),
     )
 
 

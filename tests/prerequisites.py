@@ -1,8 +1,8 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
-As root on a Debian system: Chromium for pages, a second Redis. Where there is npm: SAP's CAP
-runtime with SAP's service definitions, into the data folder. Elsewhere those tests are skipped,
-with one summary at the end of the run.
+As root on a Debian system: Chromium for pages, a second Redis. Where npm is: emulate, and SAP's
+runtime with SAP's service definitions, into a cache of this user. Elsewhere those tests are
+skipped, with one summary at the end of the run.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import shutil
 import subprocess
 import sys
 
-from support import cap
+from support import cap, emulate
 
 PROGRAMS = {"chromium": "chromium", "redis-server": "redis-server"}  # program: Debian package
 
 
 def main() -> int:
-    _install_programs()
     _install_counterparts()
+    _install_programs()
     return 0
 
 
 def _install_counterparts() -> None:
+    if not emulate.install():
+        print(f"emulate {emulate.VERSION} cannot be installed; tests that need it will be skipped")
     if cap.is_installed() or shutil.which("npm") is None:
         return
     print("installing SAP's runtime for the tests (about half a minute) …", flush=True)

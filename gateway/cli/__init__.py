@@ -23,6 +23,10 @@ COMMANDS = {
     "conformance": "test the Idempotency-Key of any HTTP API from outside",
     "token": "print an access token of a configured client",
     "sandbox": "run the systems for development",
+    "client": "add, change and end clients while the gateway runs",
+    "api-key": "give API keys to partners that cannot do OAuth",
+    "keys": "rotate the signing keys",
+    "user": "hash a password for the configuration",
     "new": "add an API: a contract, handlers and a test",
 }
 
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, rest: Sequence[str]) -> int:
     _add_project(Path.cwd())
-    module = importlib.import_module(f"gateway.cli.{command}")
+    module = importlib.import_module(f"gateway.cli.{command.replace('-', '_')}")
     parser = argparse.ArgumentParser(prog=f"portico {command}", description=COMMANDS[command])
     parser.add_argument(
         "--config", type=Path, help="the configuration file (default: portico.yaml, if there)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,8 +32,26 @@ ValidationMode = Annotated[
     PlainSerializer(lambda value: value.mode, return_type=str),
 ]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Algorithm = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+]
 Scope = Annotated[str, Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$")]
+Grant = Literal["client_credentials", "authorization_code", "refresh_token", "token_exchange"]
 BasePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
+
+
+def _grants(*names: Grant) -> Callable[[], list[Grant]]:
+    return lambda: list(names)
 
 
 class _Strict(BaseModel):
@@ -75,8 +94,130 @@ class Limits(_Strict):
         return ProtocolLimits(**records.read(ProtocolLimits, self.connection, ("uncounted_peers",)))
 
 
+class Introspection(_Strict):
+    """How opaque tokens of an issuer are read: it is asked what they say (RFC 7662)."""
+
+    url: str = ""
+    """The endpoint; the one of the issuer's metadata when empty."""
+
+    client_id: str = ""
+    """The client as which this gateway asks. Opaque tokens are not accepted without one."""
+
+    client_secret: str = ""
+    """A reference to its secret: `env:NAME` or `file:PATH`."""
+
+
+class TrustedIssuer(_Strict):
+    """An issuer whose tokens are accepted besides those of the built-in one, by a name of your
+    choice. Its keys are found by discovery."""
+
+    issuer: str
+    """The `iss` of its tokens: https, or http on loopback."""
+
+    audience: str
+    """What its tokens have to be for, such as `api://portico`: its name for this gateway."""
+
+    algorithms: Annotated[list[Algorithm], Field(min_length=1)] = Field(
+        default_factory=lambda: list[Algorithm](("RS256", "PS256", "ES256", "EdDSA"))
+    )
+    """How its tokens may be signed."""
+
+    scope_claims: Annotated[list[str], Field(min_length=1)] = Field(
+        default_factory=lambda: ["scope"]
+    )
+    """The claims that have scopes: `scope`, `scp`, or a JSON Pointer into one, such as
+    `/realm_access/roles`."""
+
+    scope_names: dict[str, list[Scope]] = Field(default_factory=dict)
+    """The scopes of the contracts that its own names stand for: `{Orders.Read: [orders:read]}`.
+    A name that is not here is taken as it is."""
+
+    legacy_typ: bool = False
+    """Accept tokens that do not say in their header that they are access tokens, as those of
+    Entra, Okta and Keycloak do not. ID tokens are refused all the same."""
+
+    clock_skew_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """How much its clock may differ."""
+
+    prefix: str | None = None
+    """What goes before subjects and client ids of its tokens, so that no two issuers name the same
+    caller. Its name and a colon when absent."""
+
+    ca_file: str = ""
+    """Certificates to trust instead of the usual ones, for an issuer with a CA of its own."""
+
+    introspection: Introspection = Introspection()
+    """How opaque tokens are read; they are not accepted without a client for it."""
+
+
+class DPoP(_Strict):
+    """Proofs that a token is sent by whom it was issued to (RFC 9449)."""
+
+    required: bool = False
+    """Accept no tokens but those bound to a key. API keys and calls between tiers go on."""
+
+    nonce: bool = False
+    """Ask for a nonce of this gateway in every proof, so that none can be made in advance."""
+
+    secret: str = "generated:dpop"  # noqa: S105  # a reference
+    """A reference to the secret that nonces are made with; processes of one deployment share it."""
+
+
+class User(_Strict):
+    """A person who signs in with a password."""
+
+    password_hash: str
+    """What `portico user hash` prints (argon2id), or a reference to it: `env:NAME`, `file:PATH`."""
+
+    name: str = ""
+    """What the person is called on pages; the user name when empty."""
+
+    subject: str = ""
+    """The `sub` of tokens for this person; the user name when empty."""
+
+    scopes: list[Scope] | None = None
+    """The scopes that applications may get for this person; whatever they may have when absent."""
+
+
+class IdentityProvider(_Strict):
+    """An OpenID Connect provider where people sign in."""
+
+    issuer: str
+    """Its `issuer`, as its discovery document says it: https, or http on loopback."""
+
+    client_id: str
+    """What the provider knows this gateway by. Its redirect URI there is
+    `<issuer of this gateway>/oauth2/sign-in/callback`."""
+
+    client_secret: str
+    """A reference to the secret of that client."""
+
+    name: str = "single sign-on"
+    """What the button says: Continue with …"""
+
+    scopes: list[Scope] = Field(default_factory=lambda: ["openid", "profile"])
+    """What is asked of the provider; `openid` is among it."""
+
+
+class Registration(_Strict):
+    """How applications register themselves (RFC 7591). Off without an initial token."""
+
+    initial_token: str = ""
+    """A reference to the token that whoever registers has to present."""
+
+    scopes: list[Scope] = Field(default_factory=list)
+    """The scopes that registered clients may have."""
+
+    grants: list[Grant] = Field(default_factory=_grants("authorization_code", "refresh_token"))
+    """The grants that registered clients may use."""
+
+    plan: str = ""
+    """The plan of registered clients."""
+
+
 class Identity(_Strict):
-    """The built-in token issuer."""
+    """The built-in authorization server, and the issuers that are trusted beside it.
+    docs/identity.md shows it in use."""
 
     issuer: str = ""
     """The `iss` of tokens: https, or http on loopback. The public URL when empty."""
@@ -85,11 +226,49 @@ class Identity(_Strict):
     """Where the signing keys are kept, made on first use. In the data folder when empty.
     Processes that call one another share it."""
 
+    algorithm: Literal["ES256", "RS256", "EdDSA"] = "ES256"
+    """What new signing keys are for. A change takes effect by rotation."""
+
+    key_rotation_days: Annotated[int, Field(ge=0, le=3650)] = 90
+    """How long a key signs; 0 is for ever. Its successor is published two hours earlier."""
+
+    secret: str = "generated:identity"  # noqa: S105  # a reference
+    """A reference to the secret that codes and refresh tokens are made with; processes that share
+    a Redis share it. Another one ends what people have allowed."""
+
+    access_token_seconds: Annotated[int, Field(ge=30, le=600)] = 600
+    """How long an access token lives."""
+
+    grant_seconds: Annotated[int, Field(ge=600, le=31_536_000)] = 2_592_000
+    """How long what a person allowed lasts, refreshed or not."""
+
+    session_seconds: Annotated[int, Field(ge=60, le=604_800)] = 28_800
+    """How long a person stays signed in at this gateway."""
+
+    users: dict[str, User] = Field(default_factory=dict)
+    """People who sign in with a password, by user name."""
+
+    provider: IdentityProvider | None = None
+    """Where people sign in instead, or as well."""
+
+    registration: Registration = Registration()
+    """How applications register themselves."""
+
+    issuers: dict[str, TrustedIssuer] = Field(default_factory=dict)
+    """Other issuers, by name; see docs/identity-providers.md."""
+
+    dpop: DPoP = DPoP()
+    """Proofs that a token is sent by whom it was issued to."""
+
+    certificate_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")] = ""
+    """The header field in which the trusted proxies send the certificate of a client, such as
+    `Client-Cert` (RFC 9440). From anyone else it is dropped."""
+
 
 class Client(_Strict):
-    """An application that gets tokens by client credentials."""
+    """An application that gets tokens."""
 
-    secret: str
+    secret: str = ""
     """A reference to its secret: `env:NAME`, `file:PATH` or `generated:NAME`."""
 
     previous_secret: str = ""
@@ -99,7 +278,49 @@ class Client(_Strict):
     """The scopes it may ask for. A scope that no contract declares does not start."""
 
     subject: str = ""
-    """Whom its tokens are for; the client itself when empty."""
+    """Whom its own tokens are for; the client itself when empty."""
+
+    name: str = ""
+    """What people are shown; the client id when empty."""
+
+    authentication: Literal[
+        "client_secret", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", "none"
+    ] = "client_secret"
+    """How it proves itself; `none` is a public client: a browser or native application."""
+
+    grants: list[Grant] = Field(default_factory=_grants("client_credentials"))
+    """What it may use: `client_credentials`, `authorization_code`, `refresh_token`,
+    `token_exchange`."""
+
+    redirect_uris: list[str] = Field(default_factory=list)
+    """Where people are sent back to, exactly as the application says it."""
+
+    native: bool = False
+    """Whether it is an application on a device: any port on `http://127.0.0.1/…`, and schemes such
+    as `com.example.app:/…`."""
+
+    first_party: bool = False
+    """Whether people need not be asked for their consent."""
+
+    pushed_requests_only: bool = False
+    """Whether its authorization requests have to be pushed (RFC 9126)."""
+
+    dpop_bound: bool = False
+    """Whether its tokens have to be bound to a key (RFC 9449)."""
+
+    introspects: bool = False
+    """Whether it may introspect tokens of others, as a resource server does."""
+
+    audiences: list[str] = Field(default_factory=list)
+    """APIs by name, such as `process/orders.v1`, that it may exchange tokens for, besides the
+    gateway as a whole and the addresses of its APIs."""
+
+    jwks: Path | None = None
+    """A file with its public keys (a JWK Set), for `private_key_jwt`; with `x5c` certificates for
+    `self_signed_tls_client_auth`."""
+
+    tls_subject: str = ""
+    """The subject of its certificate, as RFC 4514 writes it, for `tls_client_auth`."""
 
     plan: str = ""
     """Its plan of `rate_limits.plans`; `rate_limits.default_plan` when empty. An operator may give
@@ -174,7 +395,7 @@ class External(_Strict):
 
 
 class Redis(_Strict):
-    """Where idempotency records and rate limits are kept."""
+    """Where idempotency records, rate limits and what people allowed are kept."""
 
     url: str = ""
     """`redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `redis+cluster://`, or a reference
@@ -347,7 +568,7 @@ class Config(_Strict):
     """What one process allows its clients."""
 
     identity: Identity = Identity()
-    """The built-in token issuer."""
+    """The built-in authorization server, and whose tokens are accepted."""
 
     clients: dict[str, Client] = Field(default_factory=dict)
     """Applications that get tokens, by client id."""
@@ -362,7 +583,7 @@ class Config(_Strict):
     """Bring-your-own APIs, by name."""
 
     redis: Redis = Redis()
-    """Where idempotency records and rate limits are kept."""
+    """Where idempotency records, rate limits and what people allowed are kept."""
 
     references: References = References()
     """Where it is kept which record of which system is which."""

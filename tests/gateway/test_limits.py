@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from gateway.config import ConfigError
 from tests.support.serving import Served, eventually, in_process
@@ -257,6 +260,43 @@ def test_a_client_of_the_configuration_has_its_plan(opened: Open) -> None:
         statuses = [served.request("GET", CHOICE).status_code for _ in range(2)]
 
     assert statuses == [200, 429]
+
+
+@pytest.mark.parametrize("key", ["", "a-key"])
+def test_a_revoked_token_is_refused_before_anybody_is_told(opened: Open, key: str) -> None:
+    """The look at revoked tokens is part of the admission, and costs nothing."""
+    with opened(plans(hourly={"limits": "9/hour"})) as served:
+        token = served.token()
+        first = ask(served, token, key and "first")
+        store(served).set(f"portico:revoked:{{{token_id(token)}}}", b"", px=60_000)
+        refused = ask(served, token, key)
+        other = ask(served, served.token(), key)
+
+    assert first.status_code == 201 if key else 200
+    assert refused.status_code == 401
+    assert 'error="invalid_token"' in refused.headers["www-authenticate"]
+    assert remaining(other) == remaining(first) - 1
+    assert "idempotent-replayed" not in other.headers
+
+
+def ask(served: Served, token: str, key: str) -> httpx.Response:
+    if not key:
+        return served.request("GET", CHOICE, token=token)
+    headers = {"Idempotency-Key": key}
+    return served.request("POST", NOTES, json={"text": "a"}, headers=headers, token=token)
+
+
+def token_id(token: str) -> str:
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    found: str = claims["jti"]
+    return found
+
+
+def store(served: Served) -> redis.Redis:
+    """Return a client of the gateway's embedded Redis."""
+    (path,) = (served.gateway.config.data / "redis").glob("**/*.sock")
+    return redis.Redis(unix_socket_path=str(path))
 
 
 def test_an_author_of_an_api_limits_a_handler(opened: Open) -> None:

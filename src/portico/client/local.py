@@ -10,6 +10,7 @@ import orjson
 
 from portico.client import render
 from portico.client.http import BROKEN_OFF, MAX_REPLY_BYTES, NOT_JSON, TOO_LARGE
+from portico.client.layers import Callers
 from portico.client.tiers import TierClient
 from portico.contract import Operation
 from portico.contract.media import is_json
@@ -32,13 +33,18 @@ class LocalTransport:
         service: Service,
         tiers: TierClient,
         keyed: Mapping[str, KeyedOperation] | None = None,
+        callers: Callers | None = None,
     ) -> None:
         self._service = service
         self._tiers = tiers
         self._keyed = keyed or {}
+        self._callers = callers
 
     async def send(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
         """Run the handler for a checked document and return its checked reply."""
+        # What a token would prove over HTTP is decided here, without one.
+        if self._callers is not None:
+            self._callers.check(call.caller.client_id)
         if not operation.security.allows(call.caller.scopes):
             raise Problem(FORBIDDEN)
         if self._service.strict is not None:

@@ -59,6 +59,8 @@ class Connection:
             return await self._send(request, errand, counters)
         except ConnectorError as error:
             error.system = error.system or self._dialect.system
+            # Whoever may send it again need not know whether it took effect.
+            error.in_doubt = error.in_doubt and not request.repeatable
             counters.failures[type(error).__name__] += 1
             raise
         finally:

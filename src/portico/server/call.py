@@ -18,11 +18,15 @@ KEY_LENGTH = 40  # hexadecimal digits, 160 bits; systems of record have short re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who is calling: `subject` is whom the call is for, `client_id` who makes it."""
+    """Who is calling: `subject` is whom the call is for, `client_id` who makes it.
+
+    `actors` are those through whom the call came before `client_id`, the latest first.
+    """
 
     subject: str
     client_id: str
     scopes: frozenset[str] = frozenset()
+    actors: tuple[str, ...] = ()
 
 
 ANONYMOUS = Caller(subject="", client_id="")

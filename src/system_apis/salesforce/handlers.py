@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from portico.connectors.failures import ConflictError, as_problems
 from portico.connectors.moments import version_of
 from portico.connectors.record import Record
+from portico.connectors.replies import put_reply
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
 from system_apis.salesforce import models, orders
@@ -325,9 +326,7 @@ async def _put(
     with as_problems():
         record, created = await call.resources.put(call, call.operation_id, key, values, query)
         body = shown(record, call.resources.org)
-    if not created:
-        return Reply(body=body)
-    return Reply(status=201, body=body, headers=[("Location", f"{path}/{id_of(record)}")])
+    return put_reply(body, f"{path}/{id_of(record)}", created=created)
 
 
 def _at_customer(customer_id: str | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portico.connectors.failures import as_problems
+from portico.connectors.replies import put_reply
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
 from system_apis.sap import customers, models, orders
@@ -69,9 +70,7 @@ async def create_customer(call: Call[SAP], *, body: models.NewCustomer) -> Reply
     with as_problems():
         record, created = await customers.create(call.resources, call, call.operation_id, body)
         found = customer(record, call.resources.s4)
-    if not created:
-        return Reply(body=found)
-    return Reply(status=201, body=found, headers=[("Location", f"customers/{found['id']}")])
+    return put_reply(found, f"customers/{found['id']}", created=created)
 
 
 async def get_customer(call: Call[SAP], *, customer_id: str) -> models.Customer:

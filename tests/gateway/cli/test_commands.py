@@ -47,6 +47,7 @@ def test_routes_as_json(portico: Run, config: Path) -> None:
         "path": "/system/shelf/v1/things/{thingId}",
         "operationId": "removeThing",
         "scopes": ["shelf:write"],
+        "anonymous": False,
     } in rows
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from portico.sandbox.company import read_company
+from portico.sandbox.faults import Faults
 from portico.sandbox.running import SandboxesError, serve_on_loopback
 from tests.portico.sandbox.conftest import Frame, open_frame
 
@@ -87,6 +88,13 @@ async def test_tokens_are_revoked(frame: Frame) -> None:
     await frame.http.post(f"{frame.admin}/notes/revoke-tokens")
 
     assert (await frame.read()).status_code == 401
+
+
+def test_the_page_about_systems_names_every_fault() -> None:
+    page = Path(__file__).parents[3] / "docs" / "systems.md"
+    text = page.read_text()
+
+    assert [name for name in Faults.model_fields if f"`{name}`" not in text] == []
 
 
 async def test_faults_are_shown_and_switched_off(frame: Frame) -> None:

@@ -88,7 +88,7 @@ def test_no_server_error_and_no_undocumented_response(tmp_path: Path) -> None:
                 *(program, "--no-color", "run", f"{served.url}/portal/apis/{API}/openapi.json"),
                 *("--url", f"{served.url}/system/quickbooks/v1"),
                 *("-H", f"Authorization: Bearer {token}"),
-                *("--phases", "examples,coverage,fuzzing", "-n", "8", "--seed", SEED),
+                *("--phases", "examples,coverage,fuzzing", "-n", "4", "--seed", SEED),
             ],
             cwd=tmp_path,
             capture_output=True,
