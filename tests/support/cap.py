@@ -1,7 +1,8 @@
 """SAP's CAP runtime serving SAP's own service definitions, as a counterpart of the connector.
 
-Packages are installed into a cache of this user and are never part of this project. Of a definition, the
-entities that the connector works with are served, with all the properties that SAP gives them.
+Packages are installed into a cache of this user and are never part of this project. Of a
+definition, the entities that the connector works with are served, with all the properties that SAP
+gives them.
 """
 
 from __future__ import annotations
