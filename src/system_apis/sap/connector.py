@@ -26,9 +26,9 @@ Create = Callable[[str], Awaitable[Found[Record]]]
 Linked = Callable[[str], Awaitable[Record | None]]
 Messages = Sequence[Mapping[str, object]]
 
-# Decimals of V4 in quotes, as V2 has them anyway.
-_JSON = {"accept": "application/json;IEEE754Compatible=true"}
-_PLAIN_JSON = {"accept": "application/json"}
+# Messages are for whoever reads our logs. Decimals of V4 in quotes, as V2 has them anyway.
+_V2 = {"accept": "application/json", "accept-language": "en"}
+_V4 = {**_V2, "accept": "application/json;IEEE754Compatible=true"}
 
 
 class SAP:
@@ -180,7 +180,7 @@ async def _look_again(look_up: LookUp, error: ConnectorError) -> Found[Record] |
 
 
 def _accept(service: Service) -> Mapping[str, str]:
-    return _JSON if service.v4 else _PLAIN_JSON
+    return _V4 if service.v4 else _V2
 
 
 def _next_page(operation: str, service: Service, address: str) -> Request:
