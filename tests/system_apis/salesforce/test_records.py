@@ -311,6 +311,20 @@ async def test_changes_are_listed_in_their_order_with_tombstones(
     assert {item["id"] for item in later["items"]} == {gone, kept}
 
 
+async def test_a_person_that_was_deleted_is_no_way_to_reach_a_customer(
+    api: APIUnderTest, org: Org
+) -> None:
+    account = await an_account(api)
+    (person,) = org.data.store.children("Contact", "AccountId", account)
+    org.data.store.delete(OBJECTS["contact"], person["Id"])
+
+    changes = await body_of(api, "listCustomers", changedSince="2020-01-01T00:00:00Z")
+
+    contacts = {item["id"]: item["contacts"] for item in changes["items"]}
+    assert contacts.pop(account) == []
+    assert all(contacts.values())
+
+
 @pytest.mark.parametrize("moment", ["2026-12-31T23:59:60Z", "2026-01-01T00:00:00+23:59"])
 async def test_moments_at_the_edge_of_the_calendar_are_no_error_of_ours(
     api: APIUnderTest, moment: str

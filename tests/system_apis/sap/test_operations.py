@@ -12,6 +12,7 @@ from portico.connectors.pages import to_cursor
 from portico.problems import CONFLICT, INVALID_PARAMETER, NOT_FOUND, Problem
 from portico.sandbox.company import read_company
 from portico.testing import APIUnderTest
+from system_apis.sap.connector import SAP
 from system_apis.sap.sandbox.model import entity_named
 from system_apis.sap.sandbox.s4 import S4
 from tests.support.operations import all_pages, body_of
@@ -232,7 +233,9 @@ async def test_what_was_corrected_is_taken_over_at_once(api: APIUnderTest) -> No
     assert (await create(api, an_order(customer)))[0] == 201
 
 
-async def test_an_order_that_was_deleted_is_not_made_again(api: APIUnderTest, s4: S4) -> None:
+async def test_an_order_that_was_deleted_is_not_made_again(
+    api: APIUnderTest, client: SAP, s4: S4
+) -> None:
     body = an_order(await a_customer(api))
     _, made = await create(api, body)
     row = s4.store.find("A_SalesOrder", made["id"].zfill(10))
@@ -243,6 +246,9 @@ async def test_an_order_that_was_deleted_is_not_made_again(api: APIUnderTest, s4
 
     assert problem.kind is CONFLICT
     assert "was deleted" in problem.detail
+    link = await client.references.find_external("A_SalesOrder", "sap", "127.0.0.1", made["id"])
+    assert link is not None
+    assert link.state == "tombstone"
 
 
 async def test_a_text_with_quotes_is_a_text_in_a_filter(api: APIUnderTest) -> None:
