@@ -1,7 +1,8 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
-As root on a Debian system: Chromium for pages, a second Redis. Where npm is: emulate, into a cache
-of this user. Elsewhere those tests are skipped, with one summary at the end of the run.
+As root on a Debian system: Chromium for pages, a second Redis. Where npm is: emulate, and SAP's
+runtime with SAP's service definitions, into a cache of this user. Elsewhere those tests are
+skipped, with one summary at the end of the run.
 """
 
 from __future__ import annotations
@@ -11,17 +12,33 @@ import shutil
 import subprocess
 import sys
 
-from support import emulate
+from support import cap, emulate
 
 PROGRAMS = {"chromium": "chromium", "redis-server": "redis-server"}  # program: Debian package
 
 
 def main() -> int:
+    _install_counterparts()
+    _install_programs()
+    return 0
+
+
+def _install_counterparts() -> None:
     if not emulate.install():
         print(f"emulate {emulate.VERSION} cannot be installed; tests that need it will be skipped")
+    if cap.is_installed() or shutil.which("npm") is None:
+        return
+    print("installing SAP's runtime for the tests (about half a minute) …", flush=True)
+    try:
+        cap.install()
+    except cap.UnavailableError as error:
+        print(f"this machine lacks {error}; tests that need them will be skipped")
+
+
+def _install_programs() -> None:
     missing = [package for name, package in PROGRAMS.items() if shutil.which(name) is None]
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return 0
+        return
     print(f"installing {', '.join(missing)} for the tests (about a minute) …", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]):
@@ -30,8 +47,7 @@ def main() -> int:
         )
         if done.returncode != 0:
             print(f"apt-get {words[0]} failed; tests that need {missing} will be skipped")
-            return 0
-    return 0
+            return
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ CLIENT = "everything"
 SCOPES = (
     "[storefront:read, storefront:write, orders:read, orders:write, inventory:read, catalog:read, "
     "tryton:read, tryton:write, stripe:read, stripe:write, "
-    "quickbooks:read, quickbooks:write]"
+    "quickbooks:read, quickbooks:write, salesforce:read, salesforce:write, sap:read, sap:write]"
 )
 CONFIG = f"""\
 listen: {{port: 0}}
@@ -38,6 +38,8 @@ apis:
   system/tryton.v1: {{exposed: true}}
   system/stripe.v1: {{exposed: true}}
   system/quickbooks.v1: {{exposed: true}}
+  system/salesforce.v1: {{exposed: true}}
+  system/sap.v1: {{exposed: true}}
 """
 
 
