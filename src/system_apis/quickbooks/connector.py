@@ -143,6 +143,11 @@ class QuickBooks:
             return found.record, found.created
         return await self.get(entity, found.external_id, call), False
 
+    async def linked_id(self, entity: str, external_key: str) -> str | None:
+        """Return the id of the record that was put under an external key."""
+        link = await self.references.find(self._key(entity, external_key))
+        return link.external_id if link is not None and link.state == "linked" else None
+
     async def note_write(self, entity: str, external_key: str, record: Record) -> None:
         """Remember the version we wrote, so that its echo among the changes is known."""
         key = self._key(entity, external_key)

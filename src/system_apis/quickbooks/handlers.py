@@ -33,13 +33,26 @@ MAX_POSITION_DIGITS = 9
 MAX_IDS = 100
 
 
-async def list_customers(call: Call[QuickBooks], *, limit: int, cursor: str | None = None) -> Reply:
+async def list_customers(
+    call: Call[QuickBooks],
+    *,
+    limit: int,
+    external_key: str | None = None,
+    cursor: str | None = None,
+) -> Reply:
     """Return one page of customers."""
     books = call.resources
+    conditions = [ANY_STATE]
     with as_problems():
-        page = await _page(call, "Customer", limit, cursor, [ANY_STATE])
+        if external_key is not None:
+            # QuickBooks has no field for the key; which record it stands for is known here.
+            record_id = await books.linked_id("Customer", external_key)
+            if record_id is None:
+                return page_reply([], None, {})
+            conditions.append(queries.equal("Id", record_id))
+        page = await _page(call, "Customer", limit, cursor, conditions)
         items = [mapping.customer(r, books.realm_id, books.currency) for r in page.records]
-        return page_reply(items, page.position, {"limit": limit})
+        return page_reply(items, page.position, {"externalKey": external_key, "limit": limit})
 
 
 async def get_customer(call: Call[QuickBooks], *, customer_id: str) -> models.Customer:

@@ -91,6 +91,17 @@ class Stripe:
             raise ConflictError(f"several records have the key {external_key}", record_ids=ids)
         return found[0] if found else None
 
+    async def find_linked(self, path: str, external_key: str, errand: Errand) -> Record | None:
+        """Return the record of an external key: the one put under it here, else as searched."""
+        key = Key(entity=path, canonical_id=external_key, system=SYSTEM, instance=self.account)
+        link = await self.references.find(key)
+        if link is None or link.state == "pending":
+            return await self.find_by_key(path, external_key, errand)
+        if link.state == "tombstone":
+            return None
+        record = await self.get(f"{path}/{link.external_id}", errand)
+        return None if record.flag("deleted") else record
+
     async def create(
         self, path: str, external_key: str, values: Values, call: Call[Stripe]
     ) -> tuple[Record, bool]:

@@ -23,14 +23,29 @@ PRODUCTS_WITH_PRICE: Pairs = [("expand[]", "data.default_price"), ("active", "tr
 
 
 async def list_customers(
-    call: Call[Stripe], *, limit: int, email: str | None = None, cursor: str | None = None
+    call: Call[Stripe],
+    *,
+    limit: int,
+    email: str | None = None,
+    external_key: str | None = None,
+    cursor: str | None = None,
 ) -> Reply:
     """Return one page of customers."""
+    if external_key is not None:
+        return await _list_customer_of_key(call, external_key, email)
     query = [("email", email)] if email else []
     with as_problems():
         page = await _page(call, "customers", limit, cursor, query)
         items = [mapping.customer(record, call.resources.account) for record in page.records]
         return page_reply(items, page.position, {"email": email, "limit": limit})
+
+
+async def _list_customer_of_key(call: Call[Stripe], external_key: str, email: str | None) -> Reply:
+    with as_problems():
+        record = await call.resources.find_linked("customers", external_key, call)
+        found = [] if record is None else [mapping.customer(record, call.resources.account)]
+        items = [item for item in found if email is None or item.get("email") == email]
+        return page_reply(items, None, {})
 
 
 async def get_customer(call: Call[Stripe], *, customer_id: str) -> models.Customer:

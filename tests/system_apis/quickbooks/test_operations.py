@@ -59,6 +59,17 @@ async def test_the_company_is_there(company: Company) -> None:
     assert (await refusal(company, "getCustomer", customerId="99")).status == 404
 
 
+async def test_a_customer_is_found_by_the_key_it_was_put_under(company: Company) -> None:
+    before = await call(company, "listCustomers", externalKey="C-1002")
+    await put(company, "putCustomer", {"name": "Old Mill Bakery"}, externalKey="C-1002")
+
+    after = await call(company, "listCustomers", externalKey="C-1002")
+
+    assert before == {"items": []}
+    assert after["items"] == [await call(company, "getCustomer", customerId="2")]
+    assert "nextCursor" not in after
+
+
 async def test_a_customer_is_put_once_for_its_key(company: Company) -> None:
     body = {"name": "O'Brien & Sons", "email": "a@b.example"}
     created = await put(company, "putCustomer", body, externalKey="C-9")

@@ -60,6 +60,36 @@ async def test_the_company_is_there(account: Account) -> None:
     }
 
 
+async def test_a_customer_is_found_by_its_key(account: Account) -> None:
+    named = await call(account, "listCustomers", externalKey="C-1001")
+    elsewhere = await call(
+        account, "listCustomers", externalKey="C-1001", email="bar@night-ferry.example"
+    )
+
+    assert [customer["name"] for customer in named["items"]] == ["Harbour Street Coffee"]
+    assert elsewhere == {"items": []}
+    assert await call(account, "listCustomers", externalKey="C-9999") == {"items": []}
+
+
+async def test_a_customer_that_was_put_is_found_by_its_key_before_the_search_knows_it(
+    account: Account,
+) -> None:
+    _, made = await put(account, "putCustomer", {"name": "Corner Kiosk"}, externalKey="K-1")
+    # As if the search were behind.
+    account.sandbox.state.table("customer")[made["id"]]["metadata"] = {}
+
+    found = await call(account, "listCustomers", externalKey="K-1")
+
+    assert [customer["id"] for customer in found["items"]] == [made["id"]]
+
+
+async def test_a_customer_that_was_deleted_is_not_found_by_its_key(account: Account) -> None:
+    _, made = await put(account, "putCustomer", {"name": "Corner Kiosk"}, externalKey="K-2")
+    await account.stripe.end(f"customers/{made['id']}", Job(deadline=Deadline.after(5)))
+
+    assert await call(account, "listCustomers", externalKey="K-2") == {"items": []}
+
+
 async def test_a_customer_is_put_once_for_its_key(account: Account) -> None:
     created = await put(account, "putCustomer", {"name": "New"}, externalKey="C-9")
     changed = await put(
