@@ -21,6 +21,7 @@ from portico.contract.security import (
     declared_schemes,
     enforceable,
 )
+from portico.contract.sources import Source, sources_of
 from portico.contract.upgrade import upgrade
 from portico.contract.validate import validate
 
@@ -61,6 +62,11 @@ class Contract:
         if self.tier not in TIERS:
             return {}  # whatever it means there, it is no call of ours
         return {name: tuple(ids) for name, ids in self.document.get("x-calls", {}).items()}
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Return what its answers are put together from, by the names that `x-sources` gives."""
+        return sources_of(self.document)
 
     @property
     def waivers(self) -> Mapping[str, Mapping[str, str]]:

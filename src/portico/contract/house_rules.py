@@ -11,6 +11,7 @@ from portico.contract.bundle import Bundle
 from portico.contract.findings import Finding
 from portico.contract.notices import is_reference, parse_date
 from portico.contract.operations import Described, operations_of, parameters_of
+from portico.contract.sources import source_findings
 from portico.contract.walk import Pointer, all_objects
 
 LIFECYCLES = ("experimental", "stable", "deprecated")
@@ -31,6 +32,7 @@ def house_findings(bundle: Bundle, base_path: str) -> Iterator[Finding]:
     yield from _server(bundle, base_path)
     yield from _calls(bundle)
     yield from _waivers(bundle)
+    yield from source_findings(bundle)
     for described in operations_of(bundle.document):
         yield from _operation_id(bundle, described)
         yield from _end(bundle, described)
