@@ -44,7 +44,8 @@ async def open_resources(
 ) -> Any:
     """Open what the handlers of an API work with, as its `app` module says.
 
-    `provided` are settings of the whole network, for those APIs that ask for them.
+    `provided` are settings of the whole network, for those APIs that ask for them; an API may ask
+    for its own `contract` as well.
     """
     where = f"apis.{contract.name}.settings"
     if not _has_app(contract):
@@ -57,7 +58,8 @@ async def open_resources(
         name: _resolved(model.model_fields.get(name), value, secrets, f"{where}.{name}")
         for name, value in settings.items()
     }
-    own = {name: value for name, value in provided.items() if name in model.model_fields}
+    offered = {**provided, "contract": contract}
+    own = {name: value for name, value in offered.items() if name in model.model_fields}
     try:
         decoded = model.model_validate({**own, **resolved})
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.config.secrets import SecretStore
+from gateway.sandboxes import secret_of
+from portico.sandbox.running import Running
+from system_apis.quickbooks.sandbox.kind import QuickBooksKind
+from tests.support.sandbox import running_beside
 from tests.support.tryton import (  # noqa: F401  # fixtures, and the hook that allows for the set-up
     DATA,
     pytest_collection_modifyitems,
@@ -23,8 +29,11 @@ from tests.support.tryton import (  # noqa: F401  # fixtures, and the hook that 
 
 READY_SECONDS = 60
 CLIENT = "everything"
+CARE = "customer-care"
+BOOKS = QuickBooksKind()
 SCOPES = (
     "[storefront:read, storefront:write, orders:read, orders:write, inventory:read, catalog:read, "
+    "customer-360:read, "
     "tryton:read, tryton:write, stripe:read, stripe:write, "
     "quickbooks:read, quickbooks:write, salesforce:read, salesforce:write, sap:read, sap:write]"
 )
@@ -33,11 +42,12 @@ listen: {{port: 0}}
 data: {DATA.parent}
 clients:
   {CLIENT}: {{secret: 'generated:{CLIENT}', scopes: {SCOPES}}}
+  {CARE}: {{secret: 'generated:{CARE}', scopes: [customer-360:read]}}
   web-shop: {{secret: 'generated:web-shop', scopes: [storefront:read, storefront:write]}}
 apis:
   system/tryton.v1: {{exposed: true}}
   system/stripe.v1: {{exposed: true}}
-  system/quickbooks.v1: {{exposed: true}}
+  {BOOKS.api}: {{exposed: true}}
   system/salesforce.v1: {{exposed: true}}
   system/sap.v1: {{exposed: true}}
 """
@@ -103,7 +113,18 @@ def _until_ready(process: subprocess.Popen[str], errors: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def network(tryton_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:  # noqa: F811  # a fixture
+def books() -> Iterator[Running]:
+    """Run QuickBooks' sandbox where a test can make it go wrong; the others are the network's."""
+    with running_beside(BOOKS, secret_of(SecretStore(DATA.parent))) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def network(
+    tryton_data: Path,  # noqa: F811  # a fixture
+    books: Running,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Network]:
     """Run the network once for all tests, on a fresh copy of the seeded ERP."""
     shutil.rmtree(tryton_data / "live", ignore_errors=True)
     shutil.rmtree(DATA.parent / "redis", ignore_errors=True)  # it remembers the old ERP's sales
@@ -111,5 +132,7 @@ def network(tryton_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     shutil.rmtree(DATA.parent / "tokens", ignore_errors=True)
     for file in DATA.parent.glob("references.sqlite*"):
         file.unlink()
-    with running(tmp_path_factory.mktemp("network"), "--announce") as found:
+    api = json.dumps({"exposed": True, "settings": BOOKS.settings(books.url)})
+    config = CONFIG.replace(f"{BOOKS.api}: {{exposed: true}}", f"{BOOKS.api}: {api}")
+    with running(tmp_path_factory.mktemp("network"), "--announce", config=config) as found:
         yield found

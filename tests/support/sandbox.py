@@ -10,20 +10,20 @@ from concurrent.futures import Future
 
 from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running, run_sandboxes
-from portico.sandbox.system import SandboxKind
+from portico.sandbox.system import SandboxKind, Secret
 
 SECRET = "a-secret-of-the-tests"
 START_SECONDS = 10
 
 
 @contextlib.contextmanager
-def running_beside(kind: SandboxKind) -> Iterator[Running]:
-    """Serve a sandbox until the end of the block; every secret of it is SECRET."""
+def running_beside(kind: SandboxKind, secret: Secret = lambda _name: SECRET) -> Iterator[Running]:
+    """Serve a sandbox until the end of the block; every secret of it is SECRET by default."""
     started: Future[Running] = Future()
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
-        async with run_sandboxes({"only": kind}, lambda _name: SECRET) as running:
+        async with run_sandboxes({"only": kind}, secret) as running:
             started.set_result(running["only"])
             await stop.wait()
 

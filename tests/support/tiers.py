@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,7 @@ class Canned:
 
     answers: dict[str, Any] = field(default_factory=dict)
     made: list[Made] = field(default_factory=list)
+    api: str = ""
 
     async def send(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
         made = Made(
@@ -64,7 +65,8 @@ class Canned:
         )
         self.made.append(made)
         operation.check_document(document)
-        answer = self.answers.get(operation.operation_id, _Example)
+        name = operation.operation_id
+        answer = self.answers.get(f"{self.api} {name}", self.answers.get(name, _Example))
         if callable(answer) and answer is not _Example:
             answer = answer(made)
         if inspect.isawaitable(answer):
@@ -108,14 +110,18 @@ def response_example(contract: Contract, operation: Operation, name: str = "") -
 
 
 class API:
-    """One API with its handlers; everything it calls is answered by `canned`."""
+    """One API with its handlers; everything it calls is answered by `canned`.
 
-    def __init__(self, name: str, **answers: Any) -> None:
+    Where two callees have an operation of one name, an answer is named `api operationId`.
+    """
+
+    def __init__(self, name: str, *, resources: Any = None, **answers: Any) -> None:
         self.contract = contracts()[name]
         self.canned = Canned(answers)
+        self.seconds = 5.0
         handlers = bind(self.contract, importlib.import_module(f"{self.contract.package}.handlers"))
-        self._service = Service(self.contract, handlers, None, Validation())
-        transports = dict.fromkeys(self.contract.calls, self.canned)
+        self._service = Service(self.contract, handlers, resources, Validation())
+        transports = {api: replace(self.canned, api=api) for api in self.contract.calls}
         self._tiers = TierClient(name, targets(self.contract, contracts(), transports))
 
     async def call(
@@ -140,11 +146,11 @@ class API:
         call: Call[None] = Call(
             operation_id=operation_id,
             caller=caller,
-            deadline=Deadline.after(5),
+            deadline=Deadline.after(self.seconds),
             trace=Trace("0" * 31 + "1", "0" * 15 + "1"),
             request_id="test",
             tiers=self._tiers,
-            resources=None,
+            resources=self._service.resources,
             idempotency_key=key,
         )
         return await self._service.invoke(operation, call, operation.check_document(document))
