@@ -217,9 +217,12 @@ class Response:
         self.aclose = aclose
 
     def respond(self, cycle: Cycle) -> bool:
-        """Send a response that is whole in one step; tell whether that could be done."""
+        """Send a response that is whole in one step; tell whether that could be done.
+
+        Then it is still to be closed.
+        """
         body = self.body
-        if not isinstance(body, bytes) or self.aclose is not None:
+        if not isinstance(body, bytes):
             return False
         self._describe(head=False)
         self.sent_bytes = len(body)

@@ -295,6 +295,8 @@ class Pipeline:
         try:
             if head or exchange.cycle is None or not response.respond(exchange.cycle):
                 await response.send(send, head=head, left=exchange.left)
+            elif response.aclose is not None:
+                await response.aclose()  # what was read whole has nothing left to wait for
         finally:
             self._note(exchange, response.status)
 
