@@ -1,0 +1,32 @@
+"""Portico's own tables beside the journal, made on first use."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from portico.workflow.database import WorkflowDatabase
+
+METADATA = sa.MetaData()
+# Longer than any identifier that is made here or by a vendor.
+NAME = sa.String(255)
+
+EXECUTOR_LEASES = sa.Table(
+    "portico_executor_lease",
+    METADATA,
+    sa.Column("executor_id", NAME, primary_key=True),
+    sa.Column("until", sa.Double, nullable=False),
+)
+"""Which processes live; `until` is by the database's clock."""
+
+_LOCK = 0x506F7274  # any number that is ours: it names the lock that creators of tables take
+
+
+async def create_tables(database: WorkflowDatabase, engine: AsyncEngine) -> None:
+    """Create the tables that are missing; processes that start together wait for one another."""
+    async with engine.begin() as connection:
+        if not database.is_sqlite:
+            await connection.execute(sa.text(f"select pg_advisory_xact_lock({_LOCK})"))
+        else:
+            await connection.execute(sa.text("BEGIN IMMEDIATE"))
+        await connection.run_sync(METADATA.create_all)
