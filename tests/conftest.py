@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.support.postgres import Postgres, programs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # A test that lacks a program of this machine skips with a reason that starts like this.
 MISSING = "needs "
@@ -13,6 +19,17 @@ MISSING = "needs "
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    binaries = programs()
+    if binaries is None:
+        pytest.skip("needs postgresql: no such program here")
+    server = Postgres(binaries)
+    server.start()
+    yield server
+    server.close()
 
 
 def _missing(reporter: pytest.TerminalReporter) -> list[str]:

@@ -1,7 +1,7 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
-As root on a Debian system: Chromium for pages, a second Redis. Elsewhere those tests are skipped,
-with one summary at the end of the run.
+As root on a Debian system: Chromium for pages, a second Redis, NATS, PostgreSQL. Elsewhere those
+tests are skipped, with one summary at the end of the run.
 """
 
 from __future__ import annotations
@@ -10,12 +10,24 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-PROGRAMS = {"chromium": "chromium", "redis-server": "redis-server"}  # program: Debian package
+PROGRAMS = {  # program: Debian package
+    "chromium": "chromium",
+    "redis-server": "redis-server",
+    "nats-server": "nats-server",
+    "initdb": "postgresql",
+}
+DEBIAN_POSTGRESQL = Path("/usr/lib/postgresql")  # its programs are not on PATH
+
+
+def is_there(program: str) -> bool:
+    """Tell whether a program is on PATH, or where Debian keeps PostgreSQL's."""
+    return shutil.which(program) is not None or any(DEBIAN_POSTGRESQL.glob(f"*/bin/{program}"))
 
 
 def main() -> int:
-    missing = [package for name, package in PROGRAMS.items() if shutil.which(name) is None]
+    missing = [package for name, package in PROGRAMS.items() if not is_there(name)]
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return 0
     print(f"installing {', '.join(missing)} for the tests (about a minute) …", flush=True)

@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
@@ -105,8 +106,8 @@ def _executor_id() -> str:
 
 def _make_folder(database: WorkflowDatabase) -> None:
     if database.is_sqlite and database.url.database:
-        folder = os.path.dirname(database.url.database)  # noqa: PTH120  # the URL's path is text
-        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+        folder = Path(database.url.database).parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 async def _prepare(database: WorkflowDatabase, own: AsyncEngine, leases: Leases) -> None:

@@ -7,22 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portico.workflow.database import WorkflowDatabase
-from tests.support.postgres import Postgres, programs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    binaries = programs()
-    if binaries is None:
-        pytest.skip("needs postgresql: no such program here")
-    server = Postgres(binaries)
-    server.start()
-    yield server
-    server.close()
+    from tests.support.postgres import Postgres
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,104 @@
+"""The workers of a test: told what to do, ended by pid, and asked how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+WORKER = Path(__file__).with_name("worker.py")
+ROOT = Path(__file__).parents[4]
+
+
+class Crew:
+    """One process that was set up once, and what it forked."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._ids = itertools.count()
+        self._answers: dict[int, asyncio.Queue[dict[str, Any]]] = {}
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            answer = json.loads(line)
+            self._answers[answer["id"]].put_nowait(answer)
+
+    async def start(self, **command: Any) -> Worker:
+        """Start a worker with a command of `worker.py`."""
+        number = next(self._ids)
+        self._answers[number] = asyncio.Queue()
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"id": number, **command}).encode() + b"\n")
+        await self._process.stdin.drain()
+        told = await self._answers[number].get()
+        early = None
+        if "pid" not in told:
+            early, told = told, await self._answers[number].get()
+        return Worker(told["pid"], self._answers[number], early)
+
+    async def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+
+
+class Worker:
+    """A forked process."""
+
+    def __init__(
+        self, pid: int, answers: asyncio.Queue[dict[str, Any]], early: dict[str, Any] | None
+    ) -> None:
+        self.pid = pid
+        self._answers = answers
+        self._early = early
+
+    async def answer(self) -> dict[str, Any] | None:
+        """Return what it found, None if it was killed before."""
+        if self._early is not None:
+            return self._early
+        while True:
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(self._answers.get(), 0.05)
+            if not self.alive and self._answers.empty():
+                return None
+
+    @property
+    def alive(self) -> bool:
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return False
+        return state != "Z"
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+@contextlib.asynccontextmanager
+async def crew() -> AsyncIterator[Crew]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(WORKER),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}:{ROOT / 'tests'}"},
+    )
+    workers = Crew(process)
+    try:
+        yield workers
+    finally:
+        await workers.close()
