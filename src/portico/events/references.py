@@ -11,7 +11,8 @@ import jsonschema_rs
 
 from portico.contract.source import SourceFile
 
-_BASE = "portico:///"
+# A host that cannot exist (RFC 6761): relative references are resolved, and nothing is fetched.
+_BASE = "https://contracts.invalid/"
 _MAX_FILES = 500
 
 
@@ -47,6 +48,7 @@ class Schemas:
             {"$ref": f"{address}#{fragment}"},
             registry=jsonschema_rs.Registry(resources, draft=jsonschema_rs.Draft202012),
             validate_formats=True,
+            offline=True,
         )
 
     def _address(self, source: SourceFile) -> str:

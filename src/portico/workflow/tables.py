@@ -19,6 +19,16 @@ EXECUTOR_LEASES = sa.Table(
 )
 """Which processes live; `until` is by the database's clock."""
 
+OUTBOX = sa.Table(
+    "portico_outbox",
+    METADATA,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("identity", NAME, nullable=False, unique=True),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("claimed_until", sa.Double, nullable=False),
+)
+"""Events that are not on the bus yet, in their order."""
+
 _LOCK = 0x506F7274  # any number that is ours: it names the lock that creators of tables take
 
 
