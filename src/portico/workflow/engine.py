@@ -27,7 +27,7 @@ from portico.workflow.leases import Leases
 from portico.workflow.sweeper import Running, Sweeper
 from portico.workflow.tables import create_tables
 from portico.workflow.transactions import Transactions
-from portico.workflow.workflows import Workflows
+from portico.workflow.workflows import LANES, Workflows
 
 logger = logging.getLogger("portico.workflow")
 
@@ -92,6 +92,7 @@ async def open_workflows(
             [*definitions, retention.workflow(options.retention_seconds)], running
         )
         DBOS.launch()
+        await DBOS.register_queue_async(LANES, partition_concurrency=1)
         await stack.enter_async_context(Sweeper(leases, running).sweeping())
         workflows = Workflows(functions, leases, transactions, options.start_timeout_seconds)
         for schedule in (*schedules, retention.SCHEDULE):

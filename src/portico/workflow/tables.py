@@ -29,6 +29,36 @@ OUTBOX = sa.Table(
 )
 """Events that are not on the bus yet, in their order."""
 
+DISABLED_SUBSCRIBERS = sa.Table(
+    "portico_disabled_subscriber",
+    METADATA,
+    sa.Column("name", NAME, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", sa.String(40), nullable=False),
+)
+"""Receivers of webhooks that get nothing until somebody enables them."""
+
+AUDIT = sa.Table(
+    "portico_audit",
+    METADATA,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("at", sa.String(40), nullable=False),
+    sa.Column("actor", NAME, nullable=False),
+    sa.Column("action", sa.String(40), nullable=False),
+    sa.Column("letter_id", sa.String(512), nullable=False, index=True),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+"""What people did to dead letters."""
+
+INCIDENTS = sa.Table(
+    "portico_incident",
+    METADATA,
+    sa.Column("incident_id", sa.String(64), primary_key=True),
+    sa.Column("opened_at", sa.String(40), nullable=False),
+    sa.Column("alerted", sa.Boolean, nullable=False),
+)
+"""Troubles that people were told of, or are to be."""
+
 _LOCK = 0x506F7274  # any number that is ours: it names the lock that creators of tables take
 
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico.problems import UNAVAILABLE, Problem
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # What a sender is told to wait when the database is away; a restart takes about that long.
 RETRY_AFTER_SECONDS = 10
+# The queue whose partitions are lanes.
+LANES = "portico-lanes"
 # One page of dead letters for an operator.
 MAX_LISTED = 500
 
@@ -53,17 +55,20 @@ class Workflows:
         """Return whether the database answered lately."""
         return self._leases.healthy
 
-    async def start(self, workflow_id: str, name: str, payload: object) -> str:
+    async def start(self, workflow_id: str, name: str, payload: object, *, lane: str = "") -> str:
         """Start a workflow unless one of this id exists, and return the id once that is durable.
 
-        Raises UnknownWorkflowError, and Problem 503 when the database does not answer in time;
-        the start may be repeated with the same id.
+        Those of one `lane` run one after the other, over all processes. Raises
+        UnknownWorkflowError, and Problem 503 when the database does not answer in time; the start
+        may be repeated with the same id.
         """
         function = self._find(name).start
         if not self.available:
             # Calls that would hang keep the few threads from those that would not.
             raise _unavailable()
-        starting: asyncio.Task[object] = asyncio.create_task(_start(function, workflow_id, payload))
+        starting: asyncio.Task[object] = asyncio.create_task(
+            _start(function, workflow_id, payload, lane)
+        )
         self._starting.add(starting)
         starting.add_done_callback(self._settled)
         # It is never cancelled: cut off between its row and its task, it would not run.
@@ -151,9 +156,13 @@ class Workflows:
         return f"<Workflows {len(self._registered)} definitions, available={self.available}>"
 
 
-async def _start(function: Any, workflow_id: str, payload: object) -> None:
+async def _start(function: Any, workflow_id: str, payload: object, lane: str) -> None:
     with SetWorkflowID(workflow_id):
-        await DBOS.start_workflow_async(function, payload)
+        if not lane:
+            await DBOS.start_workflow_async(function, payload)
+            return
+        with SetEnqueueOptions(queue_partition_key=lane):
+            await DBOS.enqueue_workflow_async(LANES, function, payload)
 
 
 def _unavailable() -> Problem:
