@@ -153,12 +153,12 @@ class RedisLog:
         return sorted(found, key=lambda event: event.died_at)
 
     async def revive(self, dead_id: str) -> bool:
-        event_type, _, message_id = dead_id.rpartition("/")
+        event_type, _, message_id = dead_id.rpartition("@")
         keys = [_stream(event_type), _dead(event_type)]
         return await self._run(_REVIVE, keys, [message_id], repeatable=False) == 1
 
     async def discard(self, dead_id: str) -> bool:
-        event_type, _, message_id = dead_id.rpartition("/")
+        event_type, _, message_id = dead_id.rpartition("@")
         return await self._execute("XDEL", _dead(event_type), message_id) == 1
 
     async def _run(
@@ -224,7 +224,7 @@ def _delivery(event_type: str, message_id: bytes, number: int, flat: Any) -> Del
 def _dead_event(event_type: str, message_id: bytes, flat: Any) -> DeadEvent:
     fields = _fields(flat)
     return DeadEvent(
-        dead_id=f"{event_type}/{message_id.decode()}",
+        dead_id=f"{event_type}@{message_id.decode()}",
         group=fields[b"group"].decode(),
         event_type=event_type,
         payload=fields[b"event"],

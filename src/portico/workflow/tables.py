@@ -55,7 +55,8 @@ INCIDENTS = sa.Table(
     METADATA,
     sa.Column("incident_id", sa.String(64), primary_key=True),
     sa.Column("opened_at", sa.String(40), nullable=False),
-    sa.Column("alerted", sa.Boolean, nullable=False),
+    sa.Column("told", sa.Text, nullable=False),
+    sa.Column("claimed_until", sa.Double, nullable=False),
 )
 """Troubles that people were told of, or are to be."""
 
