@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from gateway.access_log import AccessLog
-from gateway.composition import choose, load_contracts, open_tiers
+from gateway.composition import Tiers, choose, load_contracts, open_tiers
 from gateway.config import Client, Config, ConfigError, External, records
 from gateway.config.load import NOT_OPTIONS
 from gateway.config.secrets import SecretStore
 from gateway.control import RESERVED, control_app, is_reserved
 from gateway.cors import CORSPolicy
+from gateway.doors import routes as door_routes
+from gateway.durable import NOTHING, DurableOptions, Opened, open_durable
 from gateway.endpoints import Backend, Endpoint, UpstreamBackend
 from gateway.exchange import Receive, Scope, Send
 from gateway.idempotency import IdempotentWrites
@@ -25,9 +27,11 @@ from gateway.identity.grant import ClientCredentialsServer
 from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import TokenIssuer
 from gateway.identity.verifier import TokenVerifier
+from gateway.packages import is_durable
 from gateway.pipeline import Pipeline
 from gateway.portal.catalogue import describe
 from gateway.portal.site import routes as portal_routes
+from gateway.specs import contracts_root
 from gateway.stores import Stores, open_stores
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.upstream.origin import TrustedProxies
@@ -42,6 +46,7 @@ from portico.contract import (
 from portico.contract.route import Router
 from portico.contract.security import declared_schemes, declared_scopes
 from portico.contract.strict import StrictValidator
+from portico.durable import Durable
 from portico.server.service import ResponseCheck
 
 AUDIENCE = "portico"  # what tokens for the gateway as a whole are for
@@ -75,6 +80,7 @@ class Gateway:
         keys = KeyRing(key_file(config))
         issuer = TokenIssuer(keys, issuer=config.identity.issuer or public_url, audience=AUDIENCE)
         type_base = f"{public_url}/portal/problems/"
+        durable = Durable()
         async with contextlib.AsyncExitStack() as stack:
             stores = await stack.enter_async_context(open_stores(config, self.secrets, type_base))
             tiers = await stack.enter_async_context(
@@ -84,9 +90,16 @@ class Gateway:
                     self.names,
                     issuer=issuer,
                     secrets=self.secrets,
+                    durable=durable,
                     injected=injected,
                 )
             )
+            opened = NOTHING
+            if self._is_durable(tiers):
+                options = self._durable_options(stores, public_url)
+                opened = await stack.enter_async_context(
+                    open_durable(options, durable, tiers.workflows)
+                )
             shown = [name for name in self.names if self._is_exposed(name)]
             backends: list[Backend] = [tiers.backends[name] for name in shown]
             for name, contract in self.external.items():
@@ -94,7 +107,7 @@ class Gateway:
             log = self._access_log(stack)
             watching = asyncio.create_task(keys.watch())
             stack.callback(watching.cancel)
-            self._pipeline = self._build(backends, stores, keys, issuer, public_url, log)
+            self._pipeline = self._build(backends, stores, opened, keys, issuer, public_url, log)
             try:
                 yield
             finally:
@@ -107,10 +120,26 @@ class Gateway:
             return api.exposed
         return self._only or not name.startswith("system/")
 
+    def _is_durable(self, tiers: Tiers) -> bool:
+        """Tell whether anything here outlasts a request: then the workflow database is opened."""
+        webhooks = self.config.webhooks
+        wanted = bool(tiers.workflows or webhooks.doors or webhooks.subscribers)
+        return wanted or any(is_durable(self.contracts[name]) for name in self.names)
+
+    def _durable_options(self, stores: Stores, public_url: str) -> DurableOptions:
+        return DurableOptions(
+            config=self.config,
+            secrets=self.secrets,
+            redis=stores.redis,
+            contracts_root=self.config.contracts or contracts_root(),
+            public_url=public_url,
+        )
+
     def _build(
         self,
         backends: Sequence[Backend],
         stores: Stores,
+        durable: Opened,
         keys: KeyRing,
         issuer: TokenIssuer,
         public_url: str,
@@ -127,8 +156,9 @@ class Gateway:
             [
                 *identity_routes(endpoint, issuer=issuer, keys=keys, scopes_supported=scopes),
                 *portal_routes(entries, public_url=public_url, request_id=_request_id),
+                *door_routes(durable.doors),
             ],
-            ready=lambda: "draining" if self.draining else stores.missing,
+            ready=lambda: "draining" if self.draining else stores.missing or durable.missing,
             type_base=type_base,
         )
         cors = self.config.cors

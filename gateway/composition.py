@@ -14,7 +14,7 @@ from gateway.config import API, Config, ConfigError
 from gateway.config.secrets import SecretStore
 from gateway.endpoints import ServiceBackend
 from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
-from gateway.packages import bind_handlers, open_resources
+from gateway.packages import bind_handlers, open_resources, workflows_of
 from gateway.specs import contracts_root
 from gateway.upstream.transport import PooledTransport
 from portico.client import layers
@@ -23,7 +23,10 @@ from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, targets
 from portico.contract import Contract, ContractError, Finding, contract_paths, load
 from portico.contract.strict import StrictValidator
+from portico.durable import Durable
 from portico.server.service import Service
+from portico.workflow.definition import Workflow
+from portico.workflow.steps import Steps
 
 
 def load_contracts(config: Config) -> dict[str, Contract]:
@@ -77,6 +80,7 @@ class Tiers:
 
     contracts: Mapping[str, Contract]
     backends: Mapping[str, ServiceBackend]
+    workflows: Sequence[Workflow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,13 @@ async def open_tiers(
     *,
     issuer: TokenIssuer,
     secrets: SecretStore,
+    durable: Durable,
     injected: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Tiers]:
     """Open the resources of the named APIs and connect them to what their contracts call.
 
     `injected` are settings of embedded parts, by API; the configuration's come over them.
+    `durable` is opened afterwards: workflows that are resumed call these APIs.
     """
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(_tier_http())
@@ -114,7 +120,7 @@ async def open_tiers(
             api = config.apis.get(name, API())
             handlers = bind_handlers(contract)
             settings = {**(injected or {}).get(name, {}), **api.settings}
-            resources = await open_resources(stack, contract, settings, secrets)
+            resources = await open_resources(stack, contract, settings, secrets, durable)
             strict = None
             if api.validation.mode == "strict":
                 strict = StrictValidator(contract.document)
@@ -124,7 +130,11 @@ async def open_tiers(
         for name in names:
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
-        yield Tiers(contracts, _backends(config, services, clients))
+        workflows: list[Workflow] = []
+        for name in names:
+            steps = Steps(contracts[name], contracts, clients[name])
+            workflows += workflows_of(contracts[name], steps)
+        yield Tiers(contracts, _backends(config, services, clients), workflows)
 
 
 class _Client(TierClient):

@@ -40,7 +40,11 @@ def control_app(
             Route("/readyz", _ready(ready), methods=["GET"]),
             *routes,
         ],
-        exception_handlers={HTTPException: problems.http, Exception: problems.unexpected},
+        exception_handlers={
+            HTTPException: problems.http,
+            Problem: problems.raised,
+            Exception: problems.unexpected,
+        },
     )
     # A redirect would name whatever host the client wrote into its request.
     app.router.redirect_slashes = False
@@ -73,6 +77,13 @@ class _Problems:
             return self._render(request, Problem(NOT_FOUND, "no operation has this path"))
         kind = METHOD_NOT_ALLOWED if status == 405 else MALFORMED_REQUEST
         return self._render(request, Problem(kind, headers=list(headers.items())))
+
+    def raised(self, request: Request, error: Exception) -> Response:
+        return (
+            self._render(request, error)
+            if isinstance(error, Problem)
+            else self.unexpected(request, error)
+        )
 
     def unexpected(self, request: Request, error: Exception) -> Response:
         del error  # Starlette raises it again after this answer, for the log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,12 @@ from gateway.config import ConfigError
 from gateway.config.records import unknown
 from gateway.config.secrets import SecretStore
 from portico.contract import Contract, ContractError, Finding, Position
+from portico.durable import Durable
+from portico.problems import Problem
 from portico.server.bind import Bound, bind
+from portico.workflow.definition import Workflow
+from portico.workflow.errors import UnsafeStepError
+from portico.workflow.steps import Steps
 
 _REFERENCES = ("env:", "file:", "generated:")
 _SECRETS = frozenset({SecretStr, SecretBytes})
@@ -33,10 +39,14 @@ async def open_resources(
     contract: Contract,
     settings: Mapping[str, Any],
     secrets: SecretStore,
+    durable: Durable,
 ) -> Any:
-    """Open what the handlers of an API work with, as its `app` module says."""
+    """Open what the handlers of an API work with, as its `app` module says.
+
+    Its `resources` gets the settings, and what outlasts a request if it takes `durable`.
+    """
     where = f"apis.{contract.name}.settings"
-    if not _has_app(contract):
+    if not _has(contract, "app"):
         if settings:
             raise ConfigError(where, "the API has no settings", "remove the section")
         return None
@@ -50,7 +60,42 @@ async def open_resources(
         decoded = model.model_validate(resolved)
     except ValidationError as error:
         raise _explain(error, model, where) from None
-    return await stack.enter_async_context(app.resources(decoded))
+    keywords = {"durable": durable} if _takes_durable(app) else {}
+    return await stack.enter_async_context(app.resources(decoded, **keywords))
+
+
+def workflows_of(contract: Contract, steps: Steps) -> list[Workflow]:
+    """Return the workflows of an API, as its `workflows` module defines them; it may have none.
+
+    Raises ContractError for a step that may not be one.
+    """
+    if not _has(contract, "workflows"):
+        return []
+    module = _module(contract, "workflows")
+    try:
+        return list(module.workflows(steps))
+    except UnsafeStepError as error:
+        found = _step_finding(contract, error.api, "unsafe-step", str(error), error.hint)
+    except Problem as problem:
+        hint = "add the operation to x-calls, along the allowed layers"
+        found = _step_finding(contract, "", "undeclared-step", str(problem), hint)
+    raise ContractError([found])
+
+
+def is_durable(contract: Contract) -> bool:
+    """Tell whether an API has workflows, or works with what outlasts a request."""
+    return _has(contract, "workflows") or (
+        _has(contract, "app") and _takes_durable(_module(contract, "app"))
+    )
+
+
+def _takes_durable(app: ModuleType) -> bool:
+    return "durable" in inspect.signature(app.resources).parameters
+
+
+def _step_finding(contract: Contract, api: str, rule: str, message: str, hint: str) -> Finding:
+    position = contract.position("x-calls", api) if api else contract.position("x-calls")
+    return Finding(position=position, rule=rule, message=message, hint=hint)
 
 
 def _resolved(field: FieldInfo | None, value: Any, secrets: SecretStore, where: str) -> Any:
@@ -78,9 +123,13 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> Conf
     return ConfigError(f"{where}.{name}", first["msg"], f"its settings are {', '.join(known)}")
 
 
-def _has_app(contract: Contract) -> bool:
-    package = importlib.import_module(contract.package)
-    return any((Path(folder) / "app.py").is_file() for folder in package.__path__)
+def _has(contract: Contract, name: str) -> bool:
+    """Tell whether the package of an API has a module; a package that is missing has none."""
+    try:
+        package = importlib.import_module(contract.package)
+    except ModuleNotFoundError:
+        return False
+    return any((Path(folder) / f"{name}.py").is_file() for folder in package.__path__)
 
 
 def _module(contract: Contract, name: str) -> ModuleType:

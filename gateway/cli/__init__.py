@@ -17,6 +17,7 @@ COMMANDS = {
     "lint": "check contracts, handlers and the calls between tiers",
     "routes": "list the operations and where they are",
     "graph": "show which API calls which",
+    "dlq": "list, show, replay and discard what could not be done",
     "token": "print an access token of a configured client",
     "new": "add an API: a contract, handlers and a test",
 }

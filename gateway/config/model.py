@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from gateway.config import records
+from gateway.config.durable import Alerts, Events, Webhooks, Workflows
+from gateway.config.strict import Strict
 from gateway.protocol.limits import ProtocolLimits
 from portico.server.validation import Validation
 
@@ -35,17 +37,7 @@ Scope = Annotated[str, Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$")]
 BasePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        arbitrary_types_allowed=True,
-        use_attribute_docstrings=True,
-    )
-
-
-class Listen(_Strict):
+class Listen(Strict):
     """Where the gateway listens."""
 
     host: str = "127.0.0.1"
@@ -55,7 +47,7 @@ class Listen(_Strict):
     """The port; 0 takes a free one. The variable `PORT` sets it too."""
 
 
-class Limits(_Strict):
+class Limits(Strict):
     """What one process allows its clients."""
 
     body_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024
@@ -75,7 +67,7 @@ class Limits(_Strict):
         return ProtocolLimits(**records.read(ProtocolLimits, self.connection, ("uncounted_peers",)))
 
 
-class Identity(_Strict):
+class Identity(Strict):
     """The built-in token issuer."""
 
     issuer: str = ""
@@ -86,7 +78,7 @@ class Identity(_Strict):
     Processes that call one another share it."""
 
 
-class Client(_Strict):
+class Client(Strict):
     """An application that gets tokens by client credentials."""
 
     secret: str
@@ -102,7 +94,7 @@ class Client(_Strict):
     """Whom its tokens are for; the client itself when empty."""
 
 
-class CORS(_Strict):
+class CORS(Strict):
     """Which web pages may call the APIs."""
 
     origins: list[str] = Field(default_factory=list)
@@ -112,7 +104,7 @@ class CORS(_Strict):
     """How long browsers may remember the answer to a preflight."""
 
 
-class API(_Strict):
+class API(Strict):
     """One API of the tiers, by its name, such as `process/orders.v1`."""
 
     url: str = ""
@@ -133,14 +125,14 @@ class API(_Strict):
     """What its own `Settings` asks for; values may be references to secrets."""
 
 
-class Scopes(_Strict):
+class Scopes(Strict):
     """Scopes a caller needs."""
 
     scopes: Annotated[list[Scope], Field(min_length=1)]
     """All of them."""
 
 
-class External(_Strict):
+class External(Strict):
     """A bring-your-own API, by a name of your choice: any OpenAPI document, any upstream."""
 
     contract: Path
@@ -169,7 +161,7 @@ class External(_Strict):
     """Connection settings of the upstream, by name; see below."""
 
 
-class Redis(_Strict):
+class Redis(Strict):
     """Where idempotency records are kept."""
 
     url: str = ""
@@ -178,7 +170,7 @@ class Redis(_Strict):
     is recorded."""
 
 
-class Idempotency(_Strict):
+class Idempotency(Strict):
     """How keys of repeated writes are kept."""
 
     secret: str = "generated:idempotency"  # noqa: S105  # a reference
@@ -189,7 +181,7 @@ class Idempotency(_Strict):
     """How long a key is remembered after its request."""
 
 
-class Embedded(_Strict):
+class Embedded(Strict):
     """The parts that `portico serve` starts itself."""
 
     redis: bool = True
@@ -199,7 +191,7 @@ class Embedded(_Strict):
     """A Tryton with sample data, unless `apis.system/tryton.v1` has settings or a URL."""
 
 
-class Config(_Strict):
+class Config(Strict):
     """The whole file."""
 
     listen: Listen = Listen()
@@ -244,6 +236,18 @@ class Config(_Strict):
 
     idempotency: Idempotency = Idempotency()
     """How keys of repeated writes are kept."""
+
+    workflows: Workflows = Workflows()
+    """Where workflows, the outbox and dead letters are kept."""
+
+    events: Events = Events()
+    """What carries events to their subscribers."""
+
+    webhooks: Webhooks = Webhooks()
+    """Webhooks in and out."""
+
+    alerts: Alerts = Alerts()
+    """How people are told of incidents, besides the log."""
 
     embedded: Embedded = Embedded()
     """The parts that `portico serve` starts itself."""

@@ -7,17 +7,21 @@ import logging
 import smtplib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from portico.dead_letters.incidents import Alert
+from portico.events.event import new_event
+from portico.events.outbox import Outbox
 from portico.json_text import encode
 from portico.webhooks import standard
 from portico.webhooks.egress import Egress
 
 logger = logging.getLogger("portico.alerts")
 
+# What specs/events/incidents.v1.yaml describes.
 TYPE = "portico.incident.opened"
+SOURCE = "/portico/incidents"
 _SMTP_SECONDS = 10.0
 
 
@@ -36,6 +40,18 @@ class LogChannel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventChannel:
+    """An event for whoever subscribes to it."""
+
+    outbox: Outbox
+    name: str = "event"
+
+    async def tell(self, alert: Alert) -> None:
+        event = new_event(TYPE, SOURCE, _data(alert), event_id=_message_id(alert))
+        await self.outbox.publish(event)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookChannel:
     """A signed webhook; its id is that of the incident, so a receiver sees repetitions."""
 
@@ -46,7 +62,7 @@ class WebhookChannel:
     name: str = "webhook"
 
     async def tell(self, alert: Alert) -> None:
-        body = encode({"type": TYPE, "timestamp": alert.opened_at, "data": asdict(alert)})
+        body = encode({"type": TYPE, "timestamp": alert.opened_at, "data": _data(alert)})
         message_id, at = _message_id(alert), int(self.clock())
         headers = [
             ("content-type", "application/json"),
@@ -108,6 +124,20 @@ class MailChannel:
 def _message_id(alert: Alert) -> str:
     moment = "".join(letter for letter in alert.opened_at if letter.isdigit())
     return f"incident_{alert.incident_id}_{moment}"
+
+
+def _data(alert: Alert) -> dict[str, object]:
+    """Return an alert as its contract words it."""
+    return {
+        "incidentId": alert.incident_id,
+        "kind": alert.kind,
+        "name": alert.name,
+        "cause": alert.cause[:10_000],
+        "letters": alert.letters,
+        "openedAt": alert.opened_at,
+        "runbookUrl": alert.runbook_url,
+        "replayCommand": alert.replay_command,
+    }
 
 
 async def _post(egress: Egress, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> None:

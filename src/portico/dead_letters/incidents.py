@@ -26,7 +26,6 @@ from portico.workflow.tables import INCIDENTS
 
 logger = logging.getLogger("portico.dead_letters")
 
-_WATCH_SECONDS = 5.0
 # How long one process has for telling, and how soon a channel that failed is tried again.
 _CLAIM_SECONDS = 30.0
 
@@ -62,7 +61,10 @@ class Alert:
 class Channel(Protocol):
     """A way to tell people."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Return what the way is called."""
+        ...
 
     async def tell(self, alert: Alert) -> None:
         """Tell them; whatever it raises, it is tried again."""
@@ -87,7 +89,7 @@ class Watcher:
         self._runbook_url = runbook_url
 
     @contextlib.asynccontextmanager
-    async def watching(self, seconds: float = _WATCH_SECONDS) -> AsyncIterator[None]:
+    async def watching(self, seconds: float) -> AsyncIterator[None]:
         """Look again and again, in the background."""
         task = asyncio.create_task(self._run(seconds), name="incident watcher")
         try:

@@ -6,13 +6,14 @@ A group is a durable pull consumer for each type.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NATSError
@@ -24,13 +25,17 @@ from nats.js.kv import KeyValue
 from portico.events.bus import DEDUPLICATION_SECONDS, DeadEvent, Delivery
 from portico.events.errors import BusUnavailableError
 
+logger = logging.getLogger("portico.events")
+
 _EVENTS, _DEAD, _SEEN = "PORTICO_EVENTS", "PORTICO_DEAD", "PORTICO_SEEN"
 _EVENTS_PREFIX, _DEAD_PREFIX = "portico.events.", "portico.dead."
 _RETAINED_SECONDS = 7 * 86_400.0
 # A publisher that got no answer sends again within this time.
 _PUBLISHED_SECONDS = 600.0
 _FETCH_SECONDS = 0.2
-_CONNECT_SECONDS = 5.0
+# It is in the same network, and the process does not start without it.
+_CONNECT_SECONDS = 2.0
+_REQUEST_SECONDS = 5.0
 _MAX_DEAD = 1000
 _ONLY, _GROUP, _ERROR = "Portico-Only-Group", "Portico-Group", "Portico-Error"
 _DELIVERIES, _DIED_AT = "Portico-Deliveries", "Portico-Died-At"
@@ -164,18 +169,22 @@ class NATSLog:
 @contextlib.asynccontextmanager
 async def open_nats(url: str) -> AsyncIterator[NATSLog]:
     """Connect, make the streams that are missing, and yield the log. Raises BusUnavailableError."""
-    with _mapped():
-        client = await nats.connect(
-            url, connect_timeout=_CONNECT_SECONDS, allow_reconnect=True, max_reconnect_attempts=-1
-        )
+    client = Client()
     try:
+        with _mapped():
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await client.connect(url, error_cb=_note, max_reconnect_attempts=-1)
         yield await _prepare(client)
     finally:
         await client.close()
 
 
+async def _note(error: Exception) -> None:
+    logger.warning("nats: %s", error)
+
+
 async def _prepare(client: Client) -> NATSLog:
-    stream = client.jetstream(timeout=_CONNECT_SECONDS)
+    stream = client.jetstream(timeout=_REQUEST_SECONDS)
     with _mapped():
         await _ensure(
             stream,

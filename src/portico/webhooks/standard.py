@@ -30,6 +30,7 @@ _SECRET_BYTES = range(24, 65)
 _KEY_BYTES = 32
 _MAX_SIGNATURES = 16
 _MAX_ID = 256
+_FROM_URL = str.maketrans("-_", "+/")
 
 
 def decode_secret(text: str) -> bytes:
@@ -64,8 +65,10 @@ def _key(text: str) -> bytes:
 
 
 def _base64(text: str) -> bytes:
+    # Generated secrets are written in the alphabet for URLs.
+    standard = text.translate(_FROM_URL)
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("the secret is not base64") from None
 

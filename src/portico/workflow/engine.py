@@ -9,7 +9,8 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ MAX_RECOVERY_ATTEMPTS = 5
 MAX_EXECUTOR_THREADS = 16
 # How soon SQLite's waiting workflows notice a signal; PostgreSQL notifies by itself.
 _NOTIFICATION_SECONDS = 0.1
+_PLACE = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ async def open_workflows(
     running = Running()
     _make_folder(database)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_alone())
         own = database.open()
         stack.push_async_callback(own.dispose)
         leases = Leases(database, own, executor_id, options.lease_seconds)
@@ -98,6 +101,17 @@ async def open_workflows(
         for schedule in (*schedules, retention.SCHEDULE):
             await workflows.schedule(schedule)
         yield workflows
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the only place there is: a second engine would silently share DBOS's one instance."""
+    if not _PLACE.acquire(blocking=False):
+        raise RuntimeError("this process runs workflows already: there is one engine per process")
+    try:
+        yield
+    finally:
+        _PLACE.release()
 
 
 def _executor_id() -> str:

@@ -33,6 +33,12 @@ class StepState:
     outcome: Any
     error: str
 
+    @property
+    def failed(self) -> bool:
+        """Tell whether the step raised, or has an outcome that says so."""
+        said = isinstance(self.outcome, dict) and self.outcome.get("failed") is True
+        return bool(self.error) or said
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowState:
@@ -64,8 +70,7 @@ class WorkflowState:
         2. Otherwise what follows the last step.
         """
         for step in self.steps:
-            failed = isinstance(step.outcome, dict) and step.outcome.get("failed") is True
-            if step.error or failed:
+            if step.failed:
                 return step.number
         return self.steps[-1].number + 1 if self.steps else 1
 

@@ -269,7 +269,7 @@ async def test_an_alert_by_webhook_is_signed_and_keeps_its_id() -> None:
     for headers, body in got:
         at = float(headers["webhook-timestamp"])
         names.add(STANDARD.verify(headers, body, [decode_secret(SECRET)], at).delivery_id)
-        assert json.loads(body)["data"]["replay_command"] == ALERT.replay_command
+        assert json.loads(body)["data"]["replayCommand"] == ALERT.replay_command
     assert names == {"incident_abc_202611271200000000"}
 
 

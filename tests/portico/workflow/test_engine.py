@@ -238,6 +238,13 @@ async def test_one_name_is_one_workflow(sqlite: WorkflowDatabase) -> None:
             pass
 
 
+async def test_a_process_has_one_engine(sqlite: WorkflowDatabase) -> None:
+    async with open_workflows(sqlite, []):
+        with pytest.raises(RuntimeError, match="one engine per process"):
+            async with open_workflows(sqlite, []):
+                pass
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
