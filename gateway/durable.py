@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -41,6 +42,7 @@ from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.errors import WorkflowDatabaseError
 from portico.workflow.workflows import Workflows
 
+_NAME = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*\Z")
 _REFERENCES = ("env:", "file:", "generated:")
 
 
@@ -210,6 +212,7 @@ def _subscriber(
     options: DurableOptions, contracts: EventContracts, name: str, chosen: SubscriberSettings
 ) -> Subscriber:
     where = f"webhooks.subscribers.{name}"
+    _check_name(where, name)
     unknown = sorted(set(chosen.types) - set(contracts.types))
     if unknown:
         known = ", ".join(sorted(contracts.types)) or "none yet"
@@ -228,6 +231,7 @@ def _doors(options: DurableOptions, workflows: Workflows) -> dict[str, Door]:
     doors = {}
     for name, chosen in options.config.webhooks.doors.items():
         where = f"webhooks.doors.{name}"
+        _check_name(where, name)
         if chosen.workflow not in workflows.names:
             known = ", ".join(workflows.names)
             cause = f"there is no workflow {chosen.workflow}"
@@ -241,6 +245,12 @@ def _doors(options: DurableOptions, workflows: Workflows) -> dict[str, Door]:
             workflows=workflows,
         )
     return doors
+
+
+def _check_name(where: str, name: str) -> None:
+    if not _NAME.match(name):
+        hint = "use lower-case words, such as shop-one; it is part of addresses"
+        raise ConfigError(where, f"{name} is no name", hint)
 
 
 def _channels(options: DurableOptions, egress: Egress, outbox: Outbox) -> list[Channel]:

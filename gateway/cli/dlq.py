@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import uuid
 from collections.abc import Mapping
 from typing import Any, Self
 from urllib.parse import quote
@@ -74,8 +75,9 @@ class Operations:
     ) -> Any:
         """Return the body of an answer. Raises CannotRunError for one that is an error."""
         found = {name: value for name, value in (query or {}).items() if value is not None}
+        key = {} if method == "GET" else {"idempotency-key": str(uuid.uuid4())}
         try:
-            answer = self._client.request(method, path, params=found)
+            answer = self._client.request(method, path, params=found, headers=key)
         except httpx.HTTPError as error:
             raise CannotRunError(
                 f"the gateway at {self._base} does not answer",
@@ -130,7 +132,7 @@ def _replay(operations: Operations, options: argparse.Namespace) -> int:
             "name one: `portico dlq replay LETTER`, or `--incident INCIDENT`",
         )
     if options.letter is not None:
-        report = operations.ask("PUT", f"{_letter(options.letter)}/replay")
+        report = operations.ask("POST", f"{_letter(options.letter)}/replay")
     else:
         report = _replay_incident(operations, options.incident)
     if options.json:
@@ -142,10 +144,10 @@ def _replay(operations: Operations, options: argparse.Namespace) -> int:
 def _replay_incident(operations: Operations, incident: str) -> dict[str, int]:
     """Replay all of an incident, some at a time, but none that fails again meanwhile."""
     path = f"/incidents/{quote(incident, safe='')}/replay"
-    report = operations.ask("PUT", path)
+    report = operations.ask("POST", path)
     replayed, left = report["replayed"], report["remaining"]
     while left > 0:
-        report = operations.ask("PUT", path)
+        report = operations.ask("POST", path)
         replayed += report["replayed"]
         left -= max(1, report["replayed"])
     return {"replayed": replayed, "remaining": report["remaining"]}

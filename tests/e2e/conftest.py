@@ -25,7 +25,7 @@ READY_SECONDS = 60
 CLIENT = "everything"
 SCOPES = (
     "[storefront:read, storefront:write, orders:read, orders:write, inventory:read, catalog:read, "
-    "tryton:read, tryton:write]"
+    "tryton:read, tryton:write, operations:read, operations:write]"
 )
 CONFIG = f"""\
 listen: {{port: 0}}

@@ -55,6 +55,6 @@ def check_time(text: str, now: float) -> int:
     return seconds
 
 
-def named_by_content(body: bytes) -> str:
-    """Return a name for a delivery that has none: the same bytes are the same delivery."""
-    return hashlib.sha256(body).hexdigest()
+def digest(content: bytes) -> str:
+    """Return a name for what has none of its own: the same bytes have the same."""
+    return hashlib.sha256(content).hexdigest()

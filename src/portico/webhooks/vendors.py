@@ -19,8 +19,8 @@ from portico.webhooks.received import (
     Vendor,
     WebhookRefusedError,
     check_time,
+    digest,
     header,
-    named_by_content,
 )
 from portico.webhooks.standard import STANDARD
 
@@ -85,7 +85,7 @@ def _intuit(headers: Headers, body: bytes, secrets: Sequence[bytes], now: float)
     del now
     given = header(headers, "intuit-signature")
     _require((_base64(secret, body) for secret in secrets), [given])
-    return Received(delivery_id=named_by_content(body))
+    return Received(delivery_id=digest(body))
 
 
 def _shopify(headers: Headers, body: bytes, secrets: Sequence[bytes], now: float) -> Received:
@@ -111,7 +111,7 @@ def _slack(headers: Headers, body: bytes, secrets: Sequence[bytes], now: float) 
         challenge = str(event.get("challenge", "")).encode()
         return Received(delivery_id="", topic="url_verification", reply=challenge)
     return Received(
-        delivery_id=str(event.get("event_id") or named_by_content(body)),
+        delivery_id=str(event.get("event_id") or digest(body)),
         topic=str(event.get("type", "")),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -42,6 +43,8 @@ def deliver(served: Served, needs: Path, message_id: str = "msg_1") -> httpx.Res
 
 def ask(served: Served, method: str, path: str, *scopes: str, **options: Any) -> httpx.Response:
     token = served.token(*(scopes or (READ, WRITE)))
+    if method == "POST":
+        options["headers"] = {"idempotency-key": str(uuid.uuid4())}
     return served.request(method, OPERATIONS + path, token=token, **options)
 
 
@@ -65,7 +68,7 @@ def test_a_delivery_that_fails_is_told_replayed_and_done(
     (letter,) = letters(served)
     assert eventually(lambda: receiver.got, 15.0)
     needs.touch()
-    replayed = ask(served, "PUT", f"/dead-letters/{quote(LETTER, safe='')}/replay")
+    replayed = ask(served, "POST", f"/dead-letters/{quote(LETTER, safe='')}/replay")
     done = eventually(lambda: phase(served, "webhook:shop:msg_1") == "succeeded")
 
     assert accepted.status_code == 200
@@ -98,7 +101,7 @@ def test_only_who_may_write_replays_and_discards(served: Served, tmp_path: Path)
     path = f"/dead-letters/{quote(LETTER, safe='')}"
 
     answers = [
-        ask(served, "PUT", f"{path}/replay", READ),
+        ask(served, "POST", f"{path}/replay", READ),
         ask(served, "DELETE", path, READ, params={"reason": "because"}),
         ask(served, "GET", path, WRITE),
         ask(served, "DELETE", path, WRITE),
@@ -130,8 +133,8 @@ def test_an_incident_is_replayed_as_a_whole(served: Served, tmp_path: Path) -> N
     (incident,) = {letter["incidentId"] for letter in letters(served)}
     needs.touch()
 
-    replayed = ask(served, "PUT", f"/incidents/{incident}/replay")
-    missing = ask(served, "PUT", f"/incidents/{'0' * 32}/replay")
+    replayed = ask(served, "POST", f"/incidents/{incident}/replay")
+    missing = ask(served, "POST", f"/incidents/{'0' * 32}/replay")
 
     assert replayed.json() == {"replayed": 3, "remaining": 0}
     assert missing.status_code == 404
@@ -222,7 +225,7 @@ def test_what_was_left_is_done_by_the_next_process(tmp_path: Path) -> None:
 
     with serving(config) as second:
         (letter,) = letters(second)
-        ask(second, "PUT", f"/dead-letters/{quote(letter['id'], safe='')}/replay")
+        ask(second, "POST", f"/dead-letters/{quote(letter['id'], safe='')}/replay")
         assert eventually(lambda: phase(second, "webhook:shop:msg_1") == "succeeded")
 
 

@@ -100,6 +100,14 @@ async def test_a_delivery_that_is_not_the_vendors_is_refused_without_a_reason(
     assert intake.got == []
 
 
+async def test_a_name_that_no_address_could_carry_is_replaced_by_its_digest(tmp_path: Path) -> None:
+    async with open_workflows(WorkflowDatabase.in_folder(tmp_path), []) as workflows:
+        names = [door(workflows).workflow_id(name) for name in ("a/b", "a b", "ä", "x" * 200)]
+
+    assert len(set(names)) == 4
+    assert all(name.isascii() and "/" not in name and len(name) < 100 for name in names)
+
+
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"x"])
 async def test_octets_that_are_no_text_are_kept_too(tmp_path: Path, body: bytes) -> None:
     intake = Intake()
