@@ -43,6 +43,8 @@ from portico.workflow.errors import WorkflowDatabaseError
 from portico.workflow.workflows import Workflows
 
 _NAME = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*\Z")
+# What alerts link to by default: the page of the API that dead letters are looked after with.
+_REFERENCE = "/portal/apis/experience/operations.v1"
 _REFERENCES = ("env:", "file:", "generated:")
 
 
@@ -135,7 +137,7 @@ async def open_durable(
             await stack.enter_async_context(bus.subscribed(deliveries.subscription(workflows)))
         await stack.enter_async_context(outbox.sending(bus))
         channels = _channels(options, egress, outbox)
-        runbook = config.alerts.runbook_url or f"{options.public_url}/portal/"
+        runbook = config.alerts.runbook_url or f"{options.public_url}{_REFERENCE}"
         watcher = Watcher(desk, database, own, channels, runbook)
         await stack.enter_async_context(watcher.watching(config.alerts.look_seconds))
         yield Opened(doors, workflows)
