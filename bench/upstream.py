@@ -3,8 +3,8 @@
 `python -m bench.upstream` serves each candidate behind the same bare ASGI server, loads one after
 the other with wrk, and prints the CPU time of the server process per request. It needs two cores,
 taskset and wrk. Three rows are libraries behind their own httpx transport, two are thin transports
-of our own over a library, `chosen` is gateway.upstream.transport (with the objects of httpx, and
-with those of gateway.upstream.wire), and `forward` is Upstream.forward with all its header policy.
+of our own over a library, `chosen` is portico.transport.pool (with the objects of httpx, and
+with those of portico.transport.wire), and `forward` is Upstream.forward with all its header policy.
 pyreqwest and httpx-aiohttp are measured if they are installed; the gateway does not need them.
 """
 
@@ -33,10 +33,10 @@ import uvloop
 from yarl import URL
 
 from gateway.upstream import ForwardRequest, Upstream, UpstreamOptions
-from gateway.upstream.transport import PooledTransport
-from gateway.upstream.wire import Outgoing
 from portico.deadline import Deadline
 from portico.trace import Trace
+from portico.transport.pool import PooledTransport
+from portico.transport.wire import Outgoing
 
 CONNECTIONS = 32
 TARGET = b"/v1/orders/42?expand=lines"

@@ -16,7 +16,6 @@ from gateway.endpoints import ServiceBackend
 from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
 from gateway.packages import bind_handlers, open_resources, workflows_of
 from gateway.specs import contracts_root
-from gateway.upstream.transport import PooledTransport
 from portico.client import layers
 from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
@@ -25,6 +24,7 @@ from portico.contract import Contract, ContractError, Finding, contract_paths, l
 from portico.contract.strict import StrictValidator
 from portico.durable import Durable
 from portico.server.service import Service
+from portico.transport.pool import PooledTransport
 from portico.workflow.definition import Workflow
 from portico.workflow.steps import Steps
 
@@ -115,12 +115,13 @@ async def open_tiers(
         transports: dict[str, Transport] = {}
         clients = {name: _Client(name) for name in names}
         services: dict[str, Service] = {}
+        provided = _provided(config, secrets)
         for name in names:
             contract = contracts[name]
             api = config.apis.get(name, API())
             handlers = bind_handlers(contract)
             settings = {**(injected or {}).get(name, {}), **api.settings}
-            resources = await open_resources(stack, contract, settings, secrets, durable)
+            resources = await open_resources(stack, contract, settings, secrets, provided, durable)
             strict = None
             if api.validation.mode == "strict":
                 strict = StrictValidator(contract.document)
@@ -135,6 +136,17 @@ async def open_tiers(
             steps = Steps(contracts[name], contracts, clients[name])
             workflows += workflows_of(contracts[name], steps)
         yield Tiers(contracts, _backends(config, services, clients), workflows)
+
+
+def _provided(config: Config, secrets: SecretStore) -> dict[str, Any]:
+    """Return the settings that APIs share: where references are, and tokens that change."""
+    url = config.references.url
+    if url.startswith(("env:", "file:")):
+        url = secrets.resolve(url, "references.url")
+    return {
+        "references_url": url or f"sqlite:///{config.data / 'references.sqlite'}",
+        "tokens": config.data / "tokens",
+    }
 
 
 class _Client(TierClient):

@@ -8,23 +8,42 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.config import Config
+from gateway.config.secrets import SecretStore
+from gateway.sandboxes import SANDBOXES, secret_of
+from portico.sandbox.running import run_sandboxes
 from system_apis.tryton.sandbox.server import Sandbox
 
 TRYTON = "system/tryton.v1"
 Progress = Callable[[str, int, int], None]
+Settings = Mapping[str, Mapping[str, Any]]
 
 
 @contextlib.asynccontextmanager
 async def open_embedded(
     config: Config, names: Sequence[str], progress: Progress
-) -> AsyncIterator[Mapping[str, Mapping[str, Any]]]:
+) -> AsyncIterator[Settings]:
     """Start what the APIs of this process need and yield the settings by which they reach it.
 
-    Raises SandboxError. A system that ends by itself is started again.
+    Raises SandboxError and SandboxesError. A system that ends by itself is started again.
     """
-    api = config.apis.get(TRYTON)
-    configured = api is not None and bool(api.settings or api.url)
-    if not config.embedded.tryton or configured or TRYTON not in names:
+    wanted = [name for name in names if not _is_configured(config, name)]
+    async with (
+        _open_tryton(config, wanted, progress) as tryton,
+        _open_sandboxes(config, wanted) as sandboxes,
+    ):
+        yield {**tryton, **sandboxes}
+
+
+def _is_configured(config: Config, name: str) -> bool:
+    api = config.apis.get(name)
+    return api is not None and bool(api.settings or api.url)
+
+
+@contextlib.asynccontextmanager
+async def _open_tryton(
+    config: Config, wanted: Sequence[str], progress: Progress
+) -> AsyncIterator[Settings]:
+    if not config.embedded.tryton or TRYTON not in wanted:
         yield {}
         return
     sandbox = Sandbox(config.data / "tryton", progress=progress)
@@ -35,3 +54,14 @@ async def open_embedded(
     finally:
         watching.cancel()
         await sandbox.stop()
+
+
+@contextlib.asynccontextmanager
+async def _open_sandboxes(config: Config, wanted: Sequence[str]) -> AsyncIterator[Settings]:
+    kinds = {name: kind for name, kind in SANDBOXES.items() if kind.api in wanted}
+    if not config.embedded.sandboxes or not kinds:
+        yield {}
+        return
+    secret = secret_of(SecretStore(config.data))
+    async with run_sandboxes(kinds, secret, folder=config.data / "sandboxes") as running:
+        yield {entry.kind.api: entry.kind.settings(entry.url) for entry in running.values()}

@@ -39,11 +39,13 @@ async def open_resources(
     contract: Contract,
     settings: Mapping[str, Any],
     secrets: SecretStore,
+    provided: Mapping[str, Any],
     durable: Durable,
 ) -> Any:
     """Open what the handlers of an API work with, as its `app` module says.
 
-    Its `resources` gets the settings, and what outlasts a request if it takes `durable`.
+    `provided` are settings of the whole network, for those APIs that ask for them. Its `resources`
+    gets what outlasts a request if it takes `durable`.
     """
     where = f"apis.{contract.name}.settings"
     if not _has(contract, "app"):
@@ -56,8 +58,9 @@ async def open_resources(
         name: _resolved(model.model_fields.get(name), value, secrets, f"{where}.{name}")
         for name, value in settings.items()
     }
+    own = {name: value for name, value in provided.items() if name in model.model_fields}
     try:
-        decoded = model.model_validate(resolved)
+        decoded = model.model_validate({**own, **resolved})
     except ValidationError as error:
         raise _explain(error, model, where) from None
     keywords = {"durable": durable} if _takes_durable(app) else {}

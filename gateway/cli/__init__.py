@@ -19,6 +19,7 @@ COMMANDS = {
     "graph": "show which API calls which",
     "dlq": "list, show, replay and discard what could not be done",
     "token": "print an access token of a configured client",
+    "sandbox": "run the systems for development",
     "new": "add an API: a contract, handlers and a test",
 }
 

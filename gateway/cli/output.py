@@ -11,6 +11,7 @@ from gateway.identity.errors import IdentityError
 from gateway.protocol.listening import ListenError
 from portico.contract import ContractError
 from portico.redis.embedded.errors import EmbeddedRedisError
+from portico.sandbox.running import SandboxesError
 from system_apis.tryton.sandbox.errors import SandboxError
 
 FINE, FINDINGS, USAGE, CANNOT_RUN = 0, 1, 2, 3
@@ -59,6 +60,7 @@ _USER_ERRORS = (
     IdentityError,
     EmbeddedRedisError,
     SandboxError,
+    SandboxesError,
     CannotRunError,
     OSError,
 )
@@ -83,6 +85,9 @@ def _in_words(error: Exception) -> tuple[str, str, str]:
         return "the embedded Redis does not start", str(error), error.hint
     if isinstance(error, SandboxError):
         return "an embedded system does not start", str(error), error.hint or "see the log"
+    if isinstance(error, SandboxesError):
+        hint = "stop what listens there, or set embedded.sandboxes to false"
+        return "the sandboxes do not start", str(error), hint
     if isinstance(error, CannotRunError):
         return error.error, error.cause, error.hint
     name = getattr(error, "filename", None) or "a file"

@@ -170,6 +170,14 @@ class Redis(Strict):
     is recorded."""
 
 
+class References(Strict):
+    """Where it is kept which record of which system is which."""
+
+    url: str = ""
+    """`postgresql://` or `sqlite:///PATH`, or a reference to it (`env:REFERENCES_URL`). Empty:
+    `references.sqlite` in the data folder. Processes that write to the same systems share it."""
+
+
 class Idempotency(Strict):
     """How keys of repeated writes are kept."""
 
@@ -189,6 +197,10 @@ class Embedded(Strict):
 
     tryton: bool = True
     """A Tryton with sample data, unless `apis.system/tryton.v1` has settings or a URL."""
+
+    sandboxes: bool = True
+    """Sandboxes of the other systems with the same sample data, each unless its API has settings
+    or a URL."""
 
 
 class Config(Strict):
@@ -233,6 +245,9 @@ class Config(Strict):
 
     redis: Redis = Redis()
     """Where idempotency records are kept."""
+
+    references: References = References()
+    """Where it is kept which record of which system is which."""
 
     idempotency: Idempotency = Idempotency()
     """How keys of repeated writes are kept."""

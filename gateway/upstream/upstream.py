@@ -16,10 +16,10 @@ from gateway.upstream.request_headers import RequestHeaders
 from gateway.upstream.response_headers import ResponseHeaders
 from gateway.upstream.targets import Rotation, Target
 from gateway.upstream.tls import tls_context
-from gateway.upstream.transport import PooledTransport
-from gateway.upstream.wire import Incoming, Outgoing
 from portico.deadline import Deadline
 from portico.problems import NOT_IMPLEMENTED, Problem
+from portico.transport.pool import PooledTransport
+from portico.transport.wire import Incoming, Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

@@ -25,7 +25,8 @@ READY_SECONDS = 60
 CLIENT = "everything"
 SCOPES = (
     "[storefront:read, storefront:write, orders:read, orders:write, inventory:read, catalog:read, "
-    "tryton:read, tryton:write, operations:read, operations:write]"
+    "tryton:read, tryton:write, stripe:read, stripe:write, "
+    "quickbooks:read, quickbooks:write, operations:read, operations:write]"
 )
 CONFIG = f"""\
 listen: {{port: 0}}
@@ -35,6 +36,8 @@ clients:
   web-shop: {{secret: 'generated:web-shop', scopes: [storefront:read, storefront:write]}}
 apis:
   system/tryton.v1: {{exposed: true}}
+  system/stripe.v1: {{exposed: true}}
+  system/quickbooks.v1: {{exposed: true}}
 """
 
 
@@ -98,5 +101,9 @@ def network(tryton_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """Run the network once for all tests, on a fresh copy of the seeded ERP."""
     shutil.rmtree(tryton_data / "live", ignore_errors=True)
     shutil.rmtree(DATA.parent / "redis", ignore_errors=True)  # it remembers the old ERP's sales
+    shutil.rmtree(DATA.parent / "sandboxes", ignore_errors=True)
+    shutil.rmtree(DATA.parent / "tokens", ignore_errors=True)
+    for file in DATA.parent.glob("references.sqlite*"):
+        file.unlink()
     with running(tmp_path_factory.mktemp("network"), "--announce") as found:
         yield found

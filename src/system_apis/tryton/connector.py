@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from portico.connectors.turns import Turns
 from system_apis.tryton.failures import (
     BrokenError,
     OutOfTimeError,
@@ -18,7 +19,6 @@ from system_apis.tryton.failures import (
 )
 from system_apis.tryton.outage import Outage
 from system_apis.tryton.rest import Answer, Request, judge, map_exceptions, read_answer
-from system_apis.tryton.turns import Turns
 from system_apis.tryton.wire import Record, encode_argument, records
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from gateway.upstream import Upstream, UpstreamOptions, UpstreamProblem
-from gateway.upstream.transport import PooledTransport
-from gateway.upstream.wire import Incoming, Outgoing
 from portico.problems import BAD_UPSTREAM, DEADLINE_EXCEEDED, SYSTEM_UNAVAILABLE, ProblemType
+from portico.transport.pool import PooledTransport
+from portico.transport.wire import Incoming, Outgoing
 from tests.gateway.upstream.doubles import OK, Wire, request, serving, whole
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,6 @@ import httpx
 import orjson
 import pytest
 
-from gateway.upstream.transport import PooledTransport
 from portico.client.http import MAX_REPLY_BYTES, HTTPTransport
 from portico.client.tiers import TierClient, targets
 from portico.contract import load
@@ -20,6 +19,7 @@ from portico.deadline import Deadline
 from portico.problems import Problem
 from portico.server.call import Call, Caller, Reply
 from portico.trace import Trace
+from portico.transport.pool import PooledTransport
 from tests.support.serving import CONTRACTS, SHELF
 
 pytestmark = pytest.mark.anyio

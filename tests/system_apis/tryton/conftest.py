@@ -11,7 +11,8 @@ import pytest
 from portico.deadline import Deadline
 from portico.trace import Trace
 from system_apis.tryton.app import Settings, resources
-from tests.support.tryton import Script, open_api, settings_for
+from tests.support.script import Script
+from tests.support.tryton import open_api, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -24,7 +24,8 @@ from system_apis.tryton.failures import (
     UnavailableError,
     problem_of,
 )
-from tests.support.tryton import COMPANY, Script, answer
+from tests.support.script import Script, answer
+from tests.support.tryton import COMPANY
 
 if TYPE_CHECKING:
     from system_apis.tryton.connector import Exchange, Tryton

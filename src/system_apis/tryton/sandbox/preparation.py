@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from portico.sandbox.company import COMPANY_FILE
 from system_apis.tryton.sandbox.commands import run, this_python
 from system_apis.tryton.sandbox.errors import SandboxError
 from system_apis.tryton.sandbox.folder_lock import FolderLock
@@ -37,7 +38,6 @@ LOCK_WAIT_SECONDS = 600.0
 _HERE = Path(__file__).parent
 _LOCK_FILE = _HERE / "requirements.lock"
 _SEED = _HERE / "seed.py"
-_CATALOGUE = _HERE / "catalogue.json"
 _LOADED = re.compile(r"INFO trytond\.modules (\w+) load ")
 # With what they depend on, the modules that Tryton activates; only progress depends on it.
 _MODULE_COUNT = 15
@@ -78,7 +78,7 @@ class Secrets:
 async def prepare(data: Path, progress: Progress = silent) -> Prepared:
     """Set Tryton up in a data folder, as far as that is not done; raises SandboxError."""
     environment = data / f"venv-{_fingerprint(_LOCK_FILE, text=sys.version)}"
-    seeded = data / f"seeded-{_fingerprint(_LOCK_FILE, _SEED, _CATALOGUE)}"
+    seeded = data / f"seeded-{_fingerprint(_LOCK_FILE, _SEED, COMPANY_FILE)}"
     prepared = Prepared(python=environment / "bin" / "python", seeded=seeded)
     if _is_complete(prepared):
         return prepared
@@ -200,7 +200,7 @@ async def _fill(python: Path, conf: Path, files: Secrets, log: Path, progress: P
     def on_line(line: str) -> None:
         counter.see(str(json.loads(line).get("step", "")) if line.startswith("{") else "")
 
-    arguments = [_SEED, conf, DATABASE, _CATALOGUE, files.key]
+    arguments = [_SEED, conf, DATABASE, COMPANY_FILE, files.key]
     await run("filling Tryton", python, arguments, log=log, on_line=on_line)
     progress("filling the catalogue", _SEED_STEPS, _SEED_STEPS)
 

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from gateway.upstream.slots import Slots
+from portico.transport.slots import Slots
 
 pytestmark = pytest.mark.anyio
 

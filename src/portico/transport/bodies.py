@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.http import RawResponseMessage
 
-    from gateway.upstream.exchange import Exchange
+    from portico.transport.exchange import Exchange
 
 
 def translated(exc: BaseException) -> httpx.TransportError | None:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from aiohttp.connector import Connection
 
-    from gateway.upstream.bodies import Upload
-    from gateway.upstream.slots import Slots
-    from gateway.upstream.wire import Outgoing
+    from portico.transport.bodies import Upload
+    from portico.transport.slots import Slots
+    from portico.transport.wire import Outgoing
 
 # Only for callers that set no time-outs, such as a plain httpx.AsyncClient(timeout=None).
 _SECONDS = 60.0

@@ -15,10 +15,10 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from gateway.upstream.bodies import ResponseBody, Upload, check_end, time_out, translated
-from gateway.upstream.exchange import Exchange
-from gateway.upstream.slots import Slots
-from gateway.upstream.wire import Incoming, Outgoing
+from portico.transport.bodies import ResponseBody, Upload, check_end, time_out, translated
+from portico.transport.exchange import Exchange
+from portico.transport.slots import Slots
+from portico.transport.wire import Incoming, Outgoing
 
 if TYPE_CHECKING:
     import ssl

@@ -13,7 +13,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.upstream.messages import Field
+Field = tuple[bytes, bytes]
 
 
 class Outgoing(httpx.Request):

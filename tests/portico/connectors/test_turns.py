@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from system_apis.tryton.turns import Turns
+from portico.connectors.turns import Turns
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,45 @@
+"""The database: SQLite by default, PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+# How long a writer waits for another one; a transaction here takes milliseconds.
+BUSY_SECONDS = 10
+POOL_SIZE = 4
+# The time-out comes first: others may be opening the same file at this moment.
+_PRAGMAS = (f"busy_timeout={BUSY_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL")
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Return an engine for `sqlite:///PATH` or `postgresql://…`; raises ValueError."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ValueError("it is not a database URL") from error
+    if parsed.drivername in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return sa.create_engine(parsed, pool_size=POOL_SIZE, pool_pre_ping=True)
+    if parsed.drivername != "sqlite" or not parsed.database:
+        raise ValueError("only sqlite:///PATH and postgresql:// are known")
+    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, pool_size=POOL_SIZE, max_overflow=0)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transactions begin with the first write, too late to read before it.
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,1 @@
+"""QuickBooks Online as a system API: customers, products, invoices, payments, changes."""

@@ -1,0 +1,265 @@
+"""The operations of system/quickbooks.v1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from portico.connectors.batches import in_batches
+from portico.connectors.failures import MissingError, RefusedError, as_problems
+from portico.connectors.moments import from_text, timestamp
+from portico.connectors.pages import from_cursor, no_such_page, page_reply
+from portico.connectors.record import Record
+from portico.server.call import Call, Reply
+from system_apis.quickbooks import mapping, models, queries
+from system_apis.quickbooks.connector import Page, QuickBooks, action_key
+from system_apis.quickbooks.dialect import SYSTEM
+
+Entity = Literal["customer", "product", "invoice", "payment"]
+ENTITIES: dict[Entity, str] = {
+    "customer": "Customer",
+    "product": "Item",
+    "invoice": "Invoice",
+    "payment": "Payment",
+}
+# Inactive records are left out unless they are asked for.
+ANY_STATE = "Active IN (true, false)"
+# How far back QuickBooks tells of changes.
+CHANGES_DAYS = 30
+MAX_POSITION_DIGITS = 9
+# Ids in one query; its text is part of a URL.
+MAX_IDS = 100
+
+
+async def list_customers(call: Call[QuickBooks], *, limit: int, cursor: str | None = None) -> Reply:
+    """Return one page of customers."""
+    books = call.resources
+    with as_problems():
+        page = await _page(call, "Customer", limit, cursor, [ANY_STATE])
+        items = [mapping.customer(r, books.realm_id, books.currency) for r in page.records]
+        return page_reply(items, page.position, {"limit": limit})
+
+
+async def get_customer(call: Call[QuickBooks], *, customer_id: str) -> models.Customer:
+    """Return a customer."""
+    books = call.resources
+    with as_problems():
+        record = await books.get("Customer", customer_id, call)
+        return mapping.customer(record, books.realm_id, books.currency)
+
+
+async def put_customer(
+    call: Call[QuickBooks], *, external_key: str, body: models.NewCustomer
+) -> Reply:
+    """Create the customer of a key, or change it."""
+    books, values = call.resources, mapping.customer_values(body)
+
+    async def look_up() -> Record | None:
+        conditions = [queries.equal("DisplayName", body["name"]), ANY_STATE]
+        return await books.find("Customer", conditions, call)
+
+    with as_problems():
+        record, created = await books.create("Customer", external_key, values, look_up, call)
+        if not created:
+            values.pop("CurrencyRef", None)
+            record = await books.change("Customer", record.text("Id"), values, call)
+        result = mapping.customer(record, books.realm_id, books.currency)
+        return _put_reply(result, f"customers/{result['id']}", created=created)
+
+
+async def list_products(call: Call[QuickBooks], *, limit: int, cursor: str | None = None) -> Reply:
+    """Return one page of items that have a SKU."""
+    books = call.resources
+    with as_problems():
+        page = await _page(call, "Item", limit, cursor)
+        items = [
+            mapping.product(record, books.realm_id, books.currency)
+            for record in page.records
+            if record.text("Sku")
+        ]
+        return page_reply(items, page.position, {"limit": limit})
+
+
+async def get_product(call: Call[QuickBooks], *, sku: str) -> models.Product:
+    """Return a product by SKU."""
+    books = call.resources
+    with as_problems():
+        record = await books.find("Item", [queries.equal("Sku", sku)], call)
+        if record is None:
+            raise MissingError(f"there is no product {sku}", system=SYSTEM)
+        return mapping.product(record, books.realm_id, books.currency)
+
+
+async def list_invoices(
+    call: Call[QuickBooks],
+    *,
+    limit: int,
+    customer_id: str | None = None,
+    cursor: str | None = None,
+) -> Reply:
+    """Return one page of invoices."""
+    with as_problems():
+        page = await _page(call, "Invoice", limit, cursor, _of_customer(customer_id))
+        items = await _invoices(call, page.records)
+        return page_reply(items, page.position, {"customerId": customer_id, "limit": limit})
+
+
+async def get_invoice(call: Call[QuickBooks], *, invoice_id: str) -> models.Invoice:
+    """Return an invoice."""
+    books = call.resources
+    with as_problems():
+        record = await books.get("Invoice", invoice_id, call)
+        return (await _invoices(call, [record]))[0]
+
+
+async def put_invoice(
+    call: Call[QuickBooks], *, document_number: str, body: models.NewInvoice
+) -> Reply:
+    """Create the invoice of a document number."""
+    books = call.resources
+
+    async def look_up() -> Record | None:
+        return await books.find("Invoice", [queries.equal("DocNumber", document_number)], call)
+
+    with as_problems():
+        if any(line["unitPrice"]["currency"] != body["currency"] for line in body["lines"]):
+            raise RefusedError("a price is not in the currency of the invoice", system=SYSTEM)
+        items = await _items(call, {line["sku"] for line in body["lines"]})
+        values = mapping.invoice_values(document_number, body, items)
+        record, created = await books.create("Invoice", document_number, values, look_up, call)
+        (result,) = await _invoices(call, [record])
+        return _put_reply(result, f"invoices/{result['id']}", created=created)
+
+
+async def void_invoice(call: Call[QuickBooks], *, invoice_id: str) -> models.Invoice:
+    """Take an invoice back."""
+    books = call.resources
+    with as_problems():
+        record = await books.get("Invoice", invoice_id, call)
+        if not mapping.is_void(record):
+            values = {"Id": invoice_id, "SyncToken": record.text("SyncToken")}
+            key = action_key(call, invoice_id)
+            await books.post("Invoice", values, call, key=key, operation="void")
+            record = await books.get("Invoice", invoice_id, call)
+        return (await _invoices(call, [record]))[0]
+
+
+async def list_payments(
+    call: Call[QuickBooks],
+    *,
+    limit: int,
+    customer_id: str | None = None,
+    cursor: str | None = None,
+) -> Reply:
+    """Return one page of payments."""
+    books = call.resources
+    with as_problems():
+        page = await _page(call, "Payment", limit, cursor, _of_customer(customer_id))
+        items = [mapping.payment(r, books.realm_id, books.currency) for r in page.records]
+        return page_reply(items, page.position, {"customerId": customer_id, "limit": limit})
+
+
+async def get_payment(call: Call[QuickBooks], *, payment_id: str) -> models.Payment:
+    """Return a payment."""
+    books = call.resources
+    with as_problems():
+        record = await books.get("Payment", payment_id, call)
+        return mapping.payment(record, books.realm_id, books.currency)
+
+
+async def put_payment(
+    call: Call[QuickBooks], *, reference_number: str, body: models.NewPayment
+) -> Reply:
+    """Record the payment of a reference number."""
+    books = call.resources
+
+    async def look_up() -> Record | None:
+        conditions = [queries.equal("PaymentRefNum", reference_number)]
+        return await books.find("Payment", conditions, call)
+
+    with as_problems():
+        due = []
+        for invoice_id in body.get("invoiceIds", []):
+            invoice = await books.get("Invoice", invoice_id, call)
+            due.append((invoice_id, invoice.decimal("Balance")))
+        values = mapping.payment_values(reference_number, body, due)
+        record, created = await books.create("Payment", reference_number, values, look_up, call)
+        result = mapping.payment(record, books.realm_id, books.currency)
+        return _put_reply(result, f"payments/{result['id']}", created=created)
+
+
+async def list_changes(
+    call: Call[QuickBooks], *, since: str, entities: Sequence[Entity]
+) -> models.Changes:
+    """Return which records were changed."""
+    with as_problems():
+        moment = from_text(since)
+        if moment < datetime.now(UTC) - timedelta(days=CHANGES_DAYS):
+            raise RefusedError(f"quickbooks tells of changes of {CHANGES_DAYS} days", system=SYSTEM)
+        names = [ENTITIES[entity] for entity in entities]
+        found = await call.resources.changes(names, timestamp(moment), call)
+        items = [
+            _change(entity, record) for entity in entities for record in found[ENTITIES[entity]]
+        ]
+        return {"items": sorted(items, key=lambda item: item["changedAt"])}
+
+
+def _change(entity: Entity, record: Record) -> models.Change:
+    result: models.Change = {
+        "entity": entity,
+        "recordId": record.text("Id"),
+        "changedAt": mapping.moment(record, "LastUpdatedTime"),
+    }
+    if record.text("status") == "Deleted":
+        result["deleted"] = True
+    else:
+        result["version"] = mapping.version(record)
+    return result
+
+
+async def _invoices(call: Call[QuickBooks], records: Sequence[Record]) -> list[models.Invoice]:
+    """Return canonical invoices; QuickBooks puts no SKUs on their lines, so those are asked for."""
+    books = call.resources
+    lines = [line for record in records for line in mapping.sales_lines(record)]
+    ids = sorted({mapping.item_id(line) for line in lines} - {""})
+    skus: dict[str, str] = {}
+    for batch in in_batches(ids, MAX_IDS):
+        query = queries.select("Item", [queries.one_of("Id", batch), ANY_STATE], limit=MAX_IDS)
+        for item in await books.query("Item", query, call):
+            skus[item.text("Id")] = item.text("Sku")
+    return [mapping.invoice(r, books.realm_id, books.currency, skus) for r in records]
+
+
+async def _items(call: Call[QuickBooks], skus: set[str]) -> dict[str, Record]:
+    """Return the items of SKUs; raises RefusedError naming those that are not there."""
+    query = queries.select("Item", [queries.one_of("Sku", sorted(skus))])
+    records = await call.resources.query("Item", query, call)
+    found = {record.text("Sku"): record for record in records}
+    if unknown := sorted(skus - found.keys()):
+        raise RefusedError(f"there is no product {', '.join(unknown)}", system=SYSTEM)
+    return found
+
+
+async def _page(
+    call: Call[QuickBooks],
+    entity: str,
+    limit: int,
+    cursor: str | None,
+    conditions: Sequence[str] = (),
+) -> Page:
+    start = "1" if cursor is None else from_cursor(cursor)
+    if not (start.isascii() and start.isdigit() and len(start) <= MAX_POSITION_DIGITS):
+        raise no_such_page()
+    return await call.resources.page(
+        entity, call, conditions=conditions, limit=limit, start=max(1, int(start))
+    )
+
+
+def _of_customer(customer_id: str | None) -> list[str]:
+    return [queries.equal("CustomerRef", customer_id)] if customer_id else []
+
+
+def _put_reply(result: object, location: str, *, created: bool) -> Reply:
+    headers = [("Location", location)] if created else []
+    return Reply(status=201 if created else 200, body=result, headers=headers)

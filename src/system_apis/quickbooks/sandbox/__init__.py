@@ -1,0 +1,1 @@
+"""A QuickBooks company for development: what clients for QuickBooks take for the real thing."""

@@ -1,0 +1,1 @@
+"""Stripe as a system API: customers, products, subscriptions, invoices, payments, events."""

@@ -1,0 +1,200 @@
+"""What goes wrong at QuickBooks, and what the caller of the API sees of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from portico.connectors.messages import Job
+from portico.crossref.records import Key
+from portico.deadline import Deadline
+from portico.problems import Problem
+from portico.sandbox.faults import Faults
+from portico.sandbox.running import Running
+from system_apis.quickbooks.sandbox.server import REALM_ID
+from tests.system_apis.quickbooks.conftest import (
+    Company,
+    open_books,
+    secret,
+    settings_for,
+    token_file,
+)
+
+pytestmark = pytest.mark.anyio
+
+KEY = Key(entity="Customer", canonical_id="C-9", system="quickbooks", instance=REALM_ID)
+
+
+async def put(company: Company) -> Any:
+    body = {"name": "New"}
+    return (await company.api.invoke("putCustomer", {"externalKey": "C-9"}, body=body)).body
+
+
+async def refusal(company: Company, seconds: float = 5.0) -> Problem:
+    with pytest.raises(Problem) as raised:
+        await company.api.invoke("getCustomer", {"customerId": "1"}, seconds=seconds)
+    return raised.value
+
+
+async def test_a_lost_response_is_asked_for_again_and_there_is_one_customer(
+    company: Company,
+) -> None:
+    await company.api.invoke("getCustomer", {"customerId": "1"})  # has a token
+    company.running.faulty.set(Faults(lost_responses=2))
+    customer = await put(company)
+    link = await company.books.references.find(KEY)
+
+    assert company.count("Customer") == 6
+    assert link is not None
+    assert (link.state, link.external_id) == ("linked", customer["id"])
+
+
+async def test_a_429_without_a_header_is_a_minute_for_everyone(company: Company) -> None:
+    await company.api.invoke("getCustomer", {"customerId": "1"})
+    company.running.faulty.set(Faults(throttled=1))
+    began = company.running.faulty.requests
+    first, second = await refusal(company), await refusal(company)
+
+    for problem in (first, second):
+        assert problem.status == 503
+        assert dict(problem.headers)["Retry-After"] in {"60", "59"}
+    assert company.running.faulty.requests == began + 1
+
+
+async def test_what_is_beyond_the_limit_waits_its_turn(sandbox: Running, tmp_path: Path) -> None:
+    settings = settings_for(sandbox.url, tmp_path, requests_per_second=10)
+    async with open_books(settings) as (books, _):
+        began = monotonic()
+        job = Job(deadline=Deadline.after(10))
+        await asyncio.gather(*(books.get("Customer", "1", job) for _ in range(21)))
+
+    assert monotonic() - began >= 2.0
+
+
+async def test_an_outage_is_503(company: Company) -> None:
+    await company.api.invoke("getCustomer", {"customerId": "1"})
+    company.running.faulty.set(Faults(unavailable_seconds=5))
+
+    assert (await refusal(company)).status == 503
+
+
+async def test_a_slow_quickbooks_is_504_in_time(company: Company) -> None:
+    company.running.faulty.set(Faults(latency_seconds=1))
+
+    assert (await refusal(company, 0.3)).status == 504
+
+
+async def test_an_access_token_that_was_revoked_is_replaced(
+    company: Company, tmp_path: Path
+) -> None:
+    await company.api.invoke("getCustomer", {"customerId": "1"})
+    first = token_file(tmp_path).read_text()
+    company.sandbox.revoke_tokens()
+    await asyncio.gather(
+        *(company.api.invoke("getCustomer", {"customerId": "1"}) for _ in range(5))
+    )
+
+    assert token_file(tmp_path).read_text() != first
+    assert len(company.sandbox.state.table("access_token")) == 1
+
+
+async def test_the_rotated_token_is_saved_for_the_owner_alone(
+    company: Company, tmp_path: Path
+) -> None:
+    await company.api.invoke("getCustomer", {"customerId": "1"})
+    file = token_file(tmp_path)
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert json.loads(file.read_text())["refresh_token"] in company.sandbox.state.table(
+        "refresh_token"
+    )
+    assert secret("sandbox-quickbooks-refresh") not in file.read_text()
+
+
+async def test_a_refresh_token_that_is_not_accepted_is_the_operators_problem(
+    sandbox: Running, tmp_path: Path
+) -> None:
+    settings = settings_for(sandbox.url, tmp_path, refresh_token="never given out")
+    async with open_books(settings) as (books, api):
+        problem = await refusal(Company(sandbox, books, api))
+
+    assert problem.status == 502
+    assert problem.extensions["systemCode"] == "invalid_grant"
+    assert "never given out" not in str(problem.document(type_base="", request_id=""))
+
+
+async def test_two_processes_share_one_rotating_token(sandbox: Running, tmp_path: Path) -> None:
+    settings = settings_for(sandbox.url, tmp_path)
+    job = Job(deadline=Deadline.after(10))
+    async with open_books(settings) as (first, _), open_books(settings) as (second, _):
+        await asyncio.gather(first.get("Customer", "1", job), second.get("Customer", "1", job))
+        await first.get("Customer", "1", job)
+
+
+DIES = """
+import asyncio, os, sys
+sys.path[:0] = [os.getcwd()]
+from pathlib import Path
+from tests.system_apis.quickbooks.conftest import open_books, settings_for
+from portico.connectors.refresh_tokens import RefreshTokenFile
+
+async def die(*_arguments, **_values):
+    os._exit(9)
+
+def die_now(*_arguments):
+    os._exit(9)
+
+async def main():
+    where, url, folder = sys.argv[1:]
+    if where == "save":
+        RefreshTokenFile.store = die_now  # the new token was received and is not saved
+    async with open_books(settings_for(url, Path(folder))) as (books, api):
+        if where == "link":
+            books.references.link = die  # QuickBooks has answered, and the link is not written
+        await api.invoke("putCustomer", {"externalKey": "C-9"}, body={"name": "New"})
+
+asyncio.run(main())
+"""
+
+
+async def die(where: str, sandbox: Running, folder: Path) -> None:
+    died = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", DIES, where, sandbox.url, str(folder)
+    )
+    assert await died.wait() == 9
+
+
+async def test_a_process_that_dies_before_its_record_leaves_one_customer(
+    sandbox: Running, tmp_path: Path
+) -> None:
+    await die("link", sandbox, tmp_path)
+    assert len(sandbox.sandbox.state.table("Customer")) == 6
+
+    async with open_books(settings_for(sandbox.url, tmp_path)) as (books, api):
+        company = Company(sandbox, books, api)
+        customer = await put(company)
+        link = await books.references.find(KEY)
+
+    assert company.count("Customer") == 6
+    assert link is not None
+    assert (link.state, link.external_id) == ("linked", customer["id"])
+
+
+async def test_a_process_that_dies_between_receiving_and_saving_a_token_locks_nobody_out(
+    sandbox: Running, tmp_path: Path
+) -> None:
+    async with open_books(settings_for(sandbox.url, tmp_path)) as (books, api):
+        await api.invoke("getCustomer", {"customerId": "1"})
+    saved = token_file(tmp_path).read_text()
+    await die("save", sandbox, tmp_path)
+    assert token_file(tmp_path).read_text() == saved
+
+    async with open_books(settings_for(sandbox.url, tmp_path)) as (books, api):
+        assert await put(Company(sandbox, books, api))
+    assert token_file(tmp_path).read_text() != saved

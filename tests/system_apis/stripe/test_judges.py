@@ -1,0 +1,247 @@
+"""Stripe's own library takes the sandbox for Stripe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import stripe
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from portico.connectors.signatures import SignatureError
+from portico.sandbox.running import Running, serve_on_loopback
+from portico.sandbox.webhooks import Endpoint
+from system_apis.stripe.app import API_VERSION
+from system_apis.stripe.webhooks import read_event
+from tests.system_apis.stripe.conftest import API_KEY
+
+pytestmark = [
+    pytest.mark.anyio,
+    # The library's own use of httpx.
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+async def client(sandbox: Running) -> AsyncIterator[stripe.StripeClient]:
+    http = stripe.HTTPXClient()
+    yield stripe.StripeClient(API_KEY, base_addresses={"api": sandbox.url}, http_client=http)
+    await http.close_async()
+
+
+@pytest.fixture
+def blocking(sandbox: Running) -> Iterator[stripe.StripeClient]:
+    http = stripe.RequestsClient()
+    yield stripe.StripeClient(API_KEY, base_addresses={"api": sandbox.url}, http_client=http)
+    http.close()
+
+
+def test_the_version_is_that_of_the_library() -> None:
+    assert stripe.api_version == API_VERSION
+
+
+async def test_the_blocking_client_creates_reads_lists_and_searches(
+    blocking: stripe.StripeClient,
+) -> None:
+    def work() -> list[Any]:
+        made = blocking.v1.customers.create({"name": "Judge", "metadata": {"external_key": "J"}})
+        changed = blocking.v1.customers.update(made.id, {"email": "judge@court.example"})
+        found = blocking.v1.customers.search({"query": "metadata['external_key']:'J'"})
+        every = [
+            customer.id for customer in blocking.v1.customers.list({"limit": 2}).auto_paging_iter()
+        ]
+        gone = blocking.v1.customers.delete(made.id)
+        return [made, changed, found, every, gone]
+
+    made, changed, found, every, gone = await asyncio.to_thread(work)
+
+    assert changed.email == "judge@court.example"
+    assert [customer.id for customer in found.data] == [made.id]
+    assert len(every) == len(set(every)) == 6
+    assert gone.deleted
+
+
+async def test_the_async_client_takes_a_payment_and_gives_it_back(
+    client: stripe.StripeClient,
+) -> None:
+    customer = await client.v1.customers.create_async({"name": "Judge"})
+    method = await client.v1.payment_methods.attach_async("pm_card_visa", {"customer": customer.id})
+    intent = await client.v1.payment_intents.create_async(
+        {
+            "amount": 2000,
+            "currency": "eur",
+            "customer": customer.id,
+            "payment_method": method.id,
+            "confirm": True,
+            "capture_method": "manual",
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        }
+    )
+    assert intent.status == "requires_capture"
+    captured = await client.v1.payment_intents.capture_async(intent.id, {"amount_to_capture": 1500})
+    assert (captured.status, captured.amount_received) == ("succeeded", 1500)
+
+    refund = await client.v1.refunds.create_async({"payment_intent": intent.id, "amount": 500})
+    assert refund.status == "succeeded"
+    expanded = await client.v1.payment_intents.retrieve_async(
+        intent.id, {"expand": ["customer", "latest_charge"]}
+    )
+    assert expanded.customer.name == "Judge"
+    assert expanded.latest_charge.amount_refunded == 500
+
+
+async def test_the_async_client_bills_and_subscribes(client: stripe.StripeClient) -> None:
+    customer = await client.v1.customers.create_async({"name": "Judge"})
+    product = await client.v1.products.create_async({"name": "Club"})
+    price = await client.v1.prices.create_async(
+        {
+            "product": product.id,
+            "currency": "eur",
+            "unit_amount": 2740,
+            "recurring": {"interval": "month"},
+        }
+    )
+    subscription = await client.v1.subscriptions.create_async(
+        {
+            "customer": customer.id,
+            "items": [{"price": price.id, "quantity": 2}],
+            "collection_method": "send_invoice",
+            "days_until_due": 30,
+            "expand": ["latest_invoice"],
+        }
+    )
+    assert subscription.status == "active"
+    assert subscription.latest_invoice.total == 5480
+    paid = await client.v1.invoices.pay_async(
+        subscription.latest_invoice.id, {"paid_out_of_band": True}
+    )
+    assert paid.status == "paid"
+    ended = await client.v1.subscriptions.cancel_async(subscription.id)
+    assert ended.status == "canceled"
+
+
+async def test_errors_become_those_of_the_library(
+    client: stripe.StripeClient, sandbox: Running
+) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as missing:
+        await client.v1.customers.retrieve_async("cus_none")
+    assert (missing.value.code, missing.value.http_status) == ("resource_missing", 404)
+
+    with pytest.raises(stripe.InvalidRequestError, match="unknown parameter"):
+        await client.v1.customers.create_async({"colour": "red"})  # type: ignore[typeddict-unknown-key]
+
+    with pytest.raises(stripe.CardError) as declined:
+        await client.v1.payment_intents.create_async(
+            {
+                "amount": 2000,
+                "currency": "eur",
+                "payment_method": "pm_card_chargeDeclined",
+                "confirm": True,
+            }
+        )
+    assert declined.value.code == "card_declined"
+    assert declined.value.error.payment_intent.status == "requires_payment_method"
+
+    with pytest.raises(stripe.AuthenticationError):
+        await client.v1.customers.list_async(options={"api_key": "sk_test_wrong"})
+
+    sandbox.faulty.faults.throttled = 1
+    with pytest.raises(stripe.RateLimitError):
+        await client.v1.customers.list_async(options={"max_network_retries": 0})
+
+
+async def test_a_key_is_replayed_and_guarded_as_the_library_knows_it(
+    client: stripe.StripeClient,
+) -> None:
+    first = await client.v1.customers.create_async({"name": "A"}, {"idempotency_key": "k"})
+    again = await client.v1.customers.create_async({"name": "A"}, {"idempotency_key": "k"})
+
+    assert again.id == first.id
+    assert again.last_response.headers["idempotent-replayed"] == "true"
+    with pytest.raises(stripe.IdempotencyError):
+        await client.v1.customers.create_async({"name": "B"}, {"idempotency_key": "k"})
+
+
+async def test_a_refused_request_leaves_its_key_unused(client: stripe.StripeClient) -> None:
+    options: Any = {"idempotency_key": "k"}
+    with pytest.raises(stripe.InvalidRequestError):
+        await client.v1.customers.create_async({"email": "nonsense"}, options)
+
+    assert (await client.v1.customers.create_async({"email": "a@b.example"}, options)).id
+
+
+class Inbox:
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue()
+
+    async def receive(self, request: Request) -> Response:
+        await self.messages.put((await request.body(), request.headers["stripe-signature"]))
+        return Response(status_code=200)
+
+
+@pytest.fixture
+async def inbox(sandbox: Running) -> AsyncIterator[Inbox]:
+    found = Inbox()
+    app = Starlette(routes=[Route("/", found.receive, methods=["POST"])])
+    async with serve_on_loopback(app) as url:
+        assert sandbox.sandbox.webhooks is not None
+        sandbox.sandbox.webhooks.endpoints.append(Endpoint(url=url, secret="whsec_new"))
+        yield found
+
+
+async def test_a_webhook_is_believed_by_the_library_and_by_us(
+    client: stripe.StripeClient, inbox: Inbox
+) -> None:
+    customer = await client.v1.customers.create_async({"name": "Judge"})
+    async with asyncio.timeout(5):
+        body, signature = await inbox.messages.get()
+
+    theirs = stripe.Webhook.construct_event(body, signature, "whsec_new")
+    ours = read_event(body, signature, ["whsec_old", "whsec_new"])
+
+    assert (theirs.type, theirs.data.object.id) == ("customer.created", customer.id)
+    assert (ours["type"], ours["recordId"]) == ("customer.created", customer.id)
+    assert ours["id"] == theirs.id
+    with pytest.raises(stripe.SignatureVerificationError):
+        stripe.Webhook.construct_event(body, signature, "whsec_old")
+    with pytest.raises(SignatureError):
+        read_event(body, signature, ["whsec_old"])
+
+
+@pytest.fixture
+def signed() -> tuple[bytes, str]:
+    body = b'{"id": "evt_1", "type": "invoice.paid", "created": 1000, "data": {"object": {}}}'
+    signature = stripe.WebhookSignature._compute_signature(f"1000.{body.decode()}", "whsec_1")
+    return body, f"t=1000,v1={signature}"
+
+
+async def test_what_the_library_signs_is_believed_for_five_minutes_either_way(
+    signed: tuple[bytes, str],
+) -> None:
+    body, signature = signed
+    for now in (700.0, 1300.0):
+        assert read_event(body, signature, ["whsec_1"], lambda now=now: now)["id"] == "evt_1"
+    for now in (699.0, 1301.0):
+        with pytest.raises(SignatureError, match="not signed within 300 seconds"):
+            read_event(body, signature, ["whsec_1"], lambda now=now: now)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "t=1000", "v1=aa", "t=x,v1=aa", "t=1000,v0=aa", "t=1000,v1=é", "t=1000,v1="],
+)
+async def test_a_header_that_proves_nothing_is_refused(
+    signed: tuple[bytes, str], header: str
+) -> None:
+    with pytest.raises(SignatureError):
+        read_event(signed[0], header, ["whsec_1"], lambda: 1000.0)
+
+
+async def test_a_body_that_was_changed_is_refused(signed: tuple[bytes, str]) -> None:
+    with pytest.raises(SignatureError):
+        read_event(signed[0] + b" ", signed[1], ["whsec_1"], lambda: 1000.0)
