@@ -1,7 +1,8 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
-As root on a Debian system: Chromium for pages, a second Redis, NATS, PostgreSQL. Elsewhere those
-tests are skipped, with one summary at the end of the run.
+As root on a Debian system: Chromium for pages, a second Redis, NATS, PostgreSQL. Where there is
+npm: SAP's CAP runtime with SAP's service definitions, into the data folder. Elsewhere those tests
+are skipped, with one summary at the end of the run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from support import cap
 
 PROGRAMS = {  # program: Debian package
     "chromium": "chromium",
@@ -27,9 +30,25 @@ def is_there(program: str) -> bool:
 
 
 def main() -> int:
+    _install_programs()
+    _install_counterparts()
+    return 0
+
+
+def _install_counterparts() -> None:
+    if cap.is_installed() or shutil.which("npm") is None:
+        return
+    print("installing SAP's runtime for the tests (about half a minute) …", flush=True)
+    try:
+        cap.install()
+    except cap.UnavailableError as error:
+        print(f"this machine lacks {error}; tests that need them will be skipped")
+
+
+def _install_programs() -> None:
     missing = [package for name, package in PROGRAMS.items() if not is_there(name)]
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return 0
+        return
     print(f"installing {', '.join(missing)} for the tests (about a minute) …", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]):
@@ -38,8 +57,7 @@ def main() -> int:
         )
         if done.returncode != 0:
             print(f"apt-get {words[0]} failed; tests that need {missing} will be skipped")
-            return 0
-    return 0
+            return
 
 
 if __name__ == "__main__":

@@ -45,15 +45,15 @@ class APIUnderTest:
 
     def __init__(
         self,
-        contract: Path,
+        contract: Path | Contract,
         handlers: ModuleType,
         *,
         resources: Any = None,
         callees: Mapping[str, Mapping[str, Answer]] | None = None,
     ) -> None:
-        self.contract = load(contract)
+        self.contract = contract if isinstance(contract, Contract) else load(contract)
         service = Service(self.contract, bind(self.contract, handlers), resources, Validation())
-        root = contract.parent.parent
+        root = self.contract.bundle.main.path.parent.parent
         contracts = {name: _load(root, name) for name in self.contract.calls}
         transports = {name: _Answers((callees or {}).get(name, {})) for name in contracts}
         client = TierClient(self.contract.name, targets(self.contract, contracts, transports))
