@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from gateway.config.secrets import SecretStore
 from portico.sandbox.system import SandboxKind, Secret
 from system_apis.quickbooks.sandbox.kind import QuickBooksKind
+from system_apis.salesforce.sandbox.system import SalesforceKind
+from system_apis.sap.sandbox.system import SAPKind
 from system_apis.stripe.sandbox.kind import StripeKind
 
 SANDBOXES: Mapping[str, SandboxKind] = {
     "quickbooks": QuickBooksKind(),
+    "salesforce": SalesforceKind(),
+    "sap": SAPKind(),
     "stripe": StripeKind(),
 }
 

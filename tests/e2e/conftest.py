@@ -26,7 +26,8 @@ CLIENT = "everything"
 SCOPES = (
     "[storefront:read, storefront:write, orders:read, orders:write, inventory:read, catalog:read, "
     "tryton:read, tryton:write, stripe:read, stripe:write, "
-    "quickbooks:read, quickbooks:write, operations:read, operations:write]"
+    "quickbooks:read, quickbooks:write, salesforce:read, salesforce:write, sap:read, sap:write, operations:read, operations:write, "
+    "order-to-cash:read, order-to-cash:write]"
 )
 CONFIG = f"""\
 listen: {{port: 0}}
@@ -38,6 +39,8 @@ apis:
   system/tryton.v1: {{exposed: true}}
   system/stripe.v1: {{exposed: true}}
   system/quickbooks.v1: {{exposed: true}}
+  system/salesforce.v1: {{exposed: true}}
+  system/sap.v1: {{exposed: true}}
 """
 
 

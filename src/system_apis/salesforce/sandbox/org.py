@@ -24,7 +24,9 @@ from system_apis.salesforce.sandbox.store import Store
 LATEST_VERSION = 68
 OLDEST_VERSION = 31
 RETIRED_VERSION = 21  # from here to the oldest an org answers that the version is gone
-DAILY_CALLS = 15_000
+# As a large org has them: 100,000 and a thousand for each licence.
+DAILY_CALLS = 1_000_000
+DAY_SECONDS = 86_400.0
 _VERSION = re.compile(r"/services/data/v(\d{1,3})\.0(?:/(.*))?")
 
 
@@ -44,6 +46,8 @@ class Org:
         self.sessions = Sessions(self.id, app, lambda: clock().timestamp())
         self.daily_calls = daily_calls
         self.calls = 0
+        self._clock = clock
+        self._day_began = clock().timestamp()
 
     def handle(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes, base_url: str
@@ -119,6 +123,9 @@ class Org:
             raise RefusalError(401, "INVALID_SESSION_ID", "Session expired or invalid")
 
     def _count(self) -> None:
+        now = self._clock().timestamp()
+        if now - self._day_began >= DAY_SECONDS:
+            self._day_began, self.calls = now, 0
         if self.calls >= self.daily_calls:
             message = "TotalRequests Limit exceeded."
             raise RefusalError(403, "REQUEST_LIMIT_EXCEEDED", message)

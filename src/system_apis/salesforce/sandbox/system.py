@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import orjson
 from starlette.requests import Request
@@ -77,8 +76,7 @@ class SalesforceKind:
         app = App(client_id=CLIENT_ID, client_secret=secret(SECRET_NAME), username=USERNAME)
         return SalesforceSandbox(state, app)
 
-    def settings(self, base_url: str, data: Path) -> Mapping[str, object]:
-        del data
+    def settings(self, base_url: str) -> Mapping[str, object]:
         return {
             "base_url": base_url,
             "client_id": CLIENT_ID,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import orjson
 from starlette.requests import Request
@@ -74,8 +73,7 @@ class SAPKind:
     def build(self, state: State, secret: Secret) -> SAPSandbox:
         return SAPSandbox(state, secret(SECRET_NAME))
 
-    def settings(self, base_url: str, data: Path) -> Mapping[str, object]:
-        del data
+    def settings(self, base_url: str) -> Mapping[str, object]:
         return {"base_url": base_url, "user": USER, "password": f"generated:{SECRET_NAME}"}
 
 
