@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from pydantic import BaseModel
 
 from gateway.config import API, Config, ConfigError
 from gateway.config.secrets import SecretStore
 from gateway.endpoints import ServiceBackend
 from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
-from gateway.packages import bind_handlers, open_resources, workflows_of
+from gateway.packages import bind_handlers, decode_settings, open_resources, workflows_of
 from gateway.specs import contracts_root
 from portico.client import layers
 from portico.client.http import HTTPTransport
@@ -115,13 +116,15 @@ async def open_tiers(
         transports: dict[str, Transport] = {}
         clients = {name: _Client(name) for name in names}
         services: dict[str, Service] = {}
+        settings: dict[str, BaseModel | None] = {}
         provided = _provided(config, secrets)
         for name in names:
             contract = contracts[name]
             api = config.apis.get(name, API())
             handlers = bind_handlers(contract)
-            settings = {**(injected or {}).get(name, {}), **api.settings}
-            resources = await open_resources(stack, contract, settings, secrets, provided, durable)
+            written = {**(injected or {}).get(name, {}), **api.settings}
+            settings[name] = decode_settings(contract, written, secrets, provided)
+            resources = await open_resources(stack, contract, settings[name], durable)
             strict = None
             if api.validation.mode == "strict":
                 strict = StrictValidator(contract.document)
@@ -134,7 +137,7 @@ async def open_tiers(
         workflows: list[Workflow] = []
         for name in names:
             steps = Steps(contracts[name], contracts, clients[name])
-            workflows += workflows_of(contracts[name], steps)
+            workflows += workflows_of(contracts[name], steps, settings[name])
         yield Tiers(contracts, _backends(config, services, clients), workflows)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import inspect
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -34,49 +34,62 @@ def bind_handlers(contract: Contract) -> dict[str, Bound]:
     return bind(contract, _module(contract, "handlers"))
 
 
-async def open_resources(
-    stack: contextlib.AsyncExitStack,
+def decode_settings(
     contract: Contract,
     settings: Mapping[str, Any],
     secrets: SecretStore,
     provided: Mapping[str, Any],
-    durable: Durable,
-) -> Any:
-    """Open what the handlers of an API work with, as its `app` module says.
+) -> BaseModel | None:
+    """Return the settings of an API as its `app` module declares them, None without one.
 
-    `provided` are settings of the whole network, for those APIs that ask for them. Its `resources`
-    gets what outlasts a request if it takes `durable`.
+    `provided` are settings of the whole network, for those APIs that ask for them.
     """
     where = f"apis.{contract.name}.settings"
     if not _has(contract, "app"):
         if settings:
             raise ConfigError(where, "the API has no settings", "remove the section")
         return None
-    app = _module(contract, "app")
-    model: type[BaseModel] = app.Settings
+    model: type[BaseModel] = _module(contract, "app").Settings
     resolved = {
         name: _resolved(model.model_fields.get(name), value, secrets, f"{where}.{name}")
         for name, value in settings.items()
     }
     own = {name: value for name, value in provided.items() if name in model.model_fields}
     try:
-        decoded = model.model_validate({**own, **resolved})
+        return model.model_validate({**own, **resolved})
     except ValidationError as error:
         raise _explain(error, model, where) from None
-    keywords = {"durable": durable} if _takes_durable(app) else {}
-    return await stack.enter_async_context(app.resources(decoded, **keywords))
 
 
-def workflows_of(contract: Contract, steps: Steps) -> list[Workflow]:
+async def open_resources(
+    stack: contextlib.AsyncExitStack,
+    contract: Contract,
+    settings: BaseModel | None,
+    durable: Durable,
+) -> Any:
+    """Open what the handlers of an API work with, as its `app` module says.
+
+    Its `resources` gets what outlasts a request if it takes `durable`.
+    """
+    if settings is None:
+        return None
+    app = _module(contract, "app")
+    keywords = {"durable": durable} if _takes(app.resources, "durable") else {}
+    return await stack.enter_async_context(app.resources(settings, **keywords))
+
+
+def workflows_of(contract: Contract, steps: Steps, settings: BaseModel | None) -> list[Workflow]:
     """Return the workflows of an API, as its `workflows` module defines them; it may have none.
 
-    Raises ContractError for a step that may not be one.
+    They get the settings of the API if they take `settings`. Raises ContractError for a step that
+    may not be one.
     """
     if not _has(contract, "workflows"):
         return []
-    module = _module(contract, "workflows")
+    define = _module(contract, "workflows").workflows
+    keywords = {"settings": settings} if _takes(define, "settings") else {}
     try:
-        return list(module.workflows(steps))
+        return list(define(steps, **keywords))
     except UnsafeStepError as error:
         found = _step_finding(contract, error.api, "unsafe-step", str(error), error.hint)
     except Problem as problem:
@@ -88,12 +101,12 @@ def workflows_of(contract: Contract, steps: Steps) -> list[Workflow]:
 def is_durable(contract: Contract) -> bool:
     """Tell whether an API has workflows, or works with what outlasts a request."""
     return _has(contract, "workflows") or (
-        _has(contract, "app") and _takes_durable(_module(contract, "app"))
+        _has(contract, "app") and _takes(_module(contract, "app").resources, "durable")
     )
 
 
-def _takes_durable(app: ModuleType) -> bool:
-    return "durable" in inspect.signature(app.resources).parameters
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    return name in inspect.signature(function).parameters
 
 
 def _step_finding(contract: Contract, api: str, rule: str, message: str, hint: str) -> Finding:
