@@ -15,8 +15,10 @@ import pytest
 
 from gateway.config import Config
 from gateway.sandboxes import SANDBOXES
+from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running, run_sandboxes
 from portico.sandbox.webhooks import Endpoint
+from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from tests.support.serving import PUBLIC_URL, Served, free_port, serving
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ SCOPES = [
 ]
 SECRET = "a-secret-of-the-tests"
 RUNS = "/process/order-to-cash/v1/runs"
+GRINDERS, OPEN = "Grinders for the second counter", "Qualification"
 RETRY_SECONDS = 0.2
+UNLIMITED = 1000
 
 
 @contextlib.contextmanager
@@ -74,6 +78,9 @@ def settings(folder: Path, running: Mapping[str, Running]) -> dict[str, Any]:
             for key, value in made.items()
         }
         apis[f"system/{name}.v1"] = {"exposed": True, "settings": resolved}
+    # Limits are tested where they are; here a minute's requests are sent in seconds.
+    unlimited = {"requests_per_second": UNLIMITED, "requests_per_minute": 10 * UNLIMITED}
+    apis["system/quickbooks.v1"]["settings"].update(unlimited)
     return {
         "data": folder / "data",
         "access_log": "off",
@@ -96,10 +103,22 @@ def settings(folder: Path, running: Mapping[str, Running]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Network:
-    """The running gateway and the systems behind it."""
+    """The running gateway and the systems behind it, the same for all tests."""
 
     served: Served
     running: Mapping[str, Running]
+    known: frozenset[str] = frozenset()
+
+    def begin(self) -> None:
+        """Let everything work, the opportunity be open, and what there is be known."""
+        for system in self.running.values():
+            system.faulty.set(Faults())
+        found = self.ask("GET", "/system/salesforce/v1/opportunities").json()["items"]
+        (opportunity,) = [each for each in found if each["name"] == GRINDERS]
+        path = f"/system/salesforce/v1/opportunities/{opportunity['id']}"
+        assert self.ask("PATCH", path, json={"stage": OPEN}).is_success
+        self.known = frozenset()
+        self.known = frozenset(invoice["id"] for invoice in self.invoices())
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"idempotency-key": str(uuid4()), **options.pop("headers", {})}
@@ -139,26 +158,36 @@ class Network:
         return found
 
     def invoices(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.ask("GET", "/system/quickbooks/v1/invoices").json()[
-            "items"
-        ]
-        return found
+        """Return the invoices that were made since the test began."""
+        found = self.ask("GET", "/system/quickbooks/v1/invoices").json()["items"]
+        return [invoice for invoice in found if invoice["id"] not in self.known]
 
-    def stages(self) -> dict[str, str]:
-        """Return the stage of each opportunity by its name."""
+    def stage(self) -> str:
+        """Return the stage of the opportunity of the first customer."""
         found = self.ask("GET", "/system/salesforce/v1/opportunities").json()["items"]
-        return {opportunity["name"]: opportunity["stage"] for opportunity in found}
+        (stage,) = [each["stage"] for each in found if each["name"] == GRINDERS]
+        return str(stage)
 
 
-@pytest.fixture
-def network(tmp_path: Path) -> Iterator[Network]:
+@pytest.fixture(scope="module")
+def running_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    tmp_path = tmp_path_factory.mktemp("network")
     port = free_port()
     with systems() as running:
         stripe = running["stripe"].sandbox
         assert stripe.webhooks is not None
+        books = running["quickbooks"].sandbox
+        assert isinstance(books, QuickBooksSandbox)
+        books.requests_per_second = UNLIMITED
         config = Config.model_validate(settings(tmp_path, running))
         with serving(config, only=APIS, port=port) as served:
             stripe.webhooks.endpoints.append(
                 Endpoint(url=f"{served.url}/webhooks/stripe", secret=SECRET)
             )
             yield Network(served, running)
+
+
+@pytest.fixture
+def network(running_network: Network) -> Network:
+    running_network.begin()
+    return running_network
