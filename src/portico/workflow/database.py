@@ -79,7 +79,10 @@ class WorkflowDatabase:
         if not self.is_sqlite:
             return None
         engine = sa.create_engine(
-            self.url.set(drivername="sqlite"), pool_size=_SQLITE_CONNECTIONS, max_overflow=0
+            self.url.set(drivername="sqlite"),
+            pool_size=_SQLITE_CONNECTIONS,
+            max_overflow=0,
+            hide_parameters=True,
         )
         event.listens_for(engine, "connect")(_set_pragmas)
         return engine
@@ -91,6 +94,7 @@ class WorkflowDatabase:
                 self.url.set(drivername="sqlite+aiosqlite"),
                 pool_size=_SQLITE_CONNECTIONS,
                 max_overflow=0,
+                hide_parameters=True,
             )
             event.listens_for(engine.sync_engine, "connect")(_set_pragmas)
             return engine
@@ -98,6 +102,7 @@ class WorkflowDatabase:
             self.url.set(drivername="postgresql+psycopg"),
             pool_size=_POSTGRES_CONNECTIONS,
             max_overflow=0,
+            hide_parameters=True,
             # A database that was restarted has closed what the pool still holds.
             pool_pre_ping=True,
             connect_args={"connect_timeout": _CONNECT_SECONDS},

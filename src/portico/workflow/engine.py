@@ -25,6 +25,7 @@ from portico.workflow.database import WorkflowDatabase
 from portico.workflow.definition import Run, Schedule, Workflow
 from portico.workflow.errors import WorkflowDatabaseError
 from portico.workflow.leases import Leases
+from portico.workflow.logs import engine_log
 from portico.workflow.sweeper import Running, Sweeper
 from portico.workflow.tables import create_tables
 from portico.workflow.transactions import Transactions
@@ -82,6 +83,7 @@ async def open_workflows(
     _make_folder(database)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_alone())
+        stack.enter_context(engine_log())
         own = database.open()
         stack.push_async_callback(own.dispose)
         leases = Leases(database, own, executor_id, options.lease_seconds)
@@ -149,6 +151,8 @@ def _config(database: WorkflowDatabase, options: WorkflowOptions, executor_id: s
         "notification_listener_polling_interval_sec": _NOTIFICATION_SECONDS,
         "scheduler_polling_interval_sec": options.schedule_poll_seconds,
         "log_level": "WARNING",
+        # What is written to the journal does not stand in the message of an error, or in a log.
+        "db_engine_kwargs": {"hide_parameters": True},
     }
     engine = database.engine_for_dbos()
     if engine is not None:

@@ -14,7 +14,11 @@ from portico.workflow import retention
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.definition import Schedule, Workflow
 from portico.workflow.engine import WorkflowOptions, open_workflows
-from portico.workflow.errors import UnknownWorkflowError, WorkflowDatabaseError
+from portico.workflow.errors import (
+    DeadLetterError,
+    UnknownWorkflowError,
+    WorkflowDatabaseError,
+)
 from tests.portico.workflow.waiting import reached
 from tests.support.until import until
 
@@ -236,6 +240,33 @@ async def test_one_name_is_one_workflow(sqlite: WorkflowDatabase) -> None:
     with pytest.raises(ValueError, match=r"two workflows are named flow\.v1"):
         async with open_workflows(sqlite, [Flow().definition, Flow().definition]):
             pass
+
+
+async def test_the_log_has_nothing_of_what_workflows_work_with(
+    sqlite: WorkflowDatabase, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither when they are cut off, nor when they become dead letters."""
+    began = asyncio.Event()
+
+    async def bill(customer: str) -> None:
+        del customer
+        began.set()
+        await asyncio.sleep(30)
+
+    async def run(payload: Any) -> None:
+        if payload["die"]:
+            raise DeadLetterError("refused", system="ledger")
+        await DBOS.run_step_async({"name": "bill"}, bill, payload["customer"])
+
+    async with open_workflows(sqlite, [Workflow(name="bill.v1", run=run)]) as workflows:
+        await workflows.start("dead", "bill.v1", {"customer": "Ada Lovelace", "die": True})
+        await reached(workflows, "dead", "dead")
+        await workflows.start("cut", "bill.v1", {"customer": "Ada Lovelace", "die": False})
+        await began.wait()
+
+    logged = caplog.text + capfd.readouterr().err
+    assert "Lovelace" not in logged
+    assert "Traceback" not in logged
 
 
 async def test_a_process_has_one_engine(sqlite: WorkflowDatabase) -> None:

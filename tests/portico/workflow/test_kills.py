@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from tests.support.postgres import Postgres
 
-pytestmark = pytest.mark.anyio
+# What waits here is a lease to end or another process to start, on machines that do more than this.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+# Every second crash point; tests/soak has them all, of all kinds, on both databases.
+STRIDE = 2
 
 
 @pytest.fixture
@@ -29,10 +32,10 @@ async def test_a_kill_at_any_journal_write_or_call_leaves_one_invoice(
     new_sqlite: Callable[[], str],
 ) -> None:
     async with crew() as workers:
-        findings = await each_crash_point(workers, "unsure", new_sqlite)
+        findings = await each_crash_point(workers, "unsure", new_sqlite, stride=STRIDE)
 
     assert findings.wrong == []
-    assert findings.killed >= 15, "the flow has fewer places to end than it should"
+    assert findings.killed >= 8, "the flow has fewer places to end than it should"
 
 
 async def test_kills_of_three_processes_on_sqlite_lose_nothing(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 WORKER = Path(__file__).with_name("worker.py")
+START_SECONDS = 20.0
 ROOT = Path(__file__).parents[4]
 
 
@@ -41,11 +42,13 @@ class Crew:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"id": number, **command}).encode() + b"\n")
         await self._process.stdin.drain()
-        told = await self._answers[number].get()
-        early = None
-        if "pid" not in told:
-            early, told = told, await self._answers[number].get()
-        return Worker(told["pid"], self._answers[number], early)
+        async with asyncio.timeout(START_SECONDS):
+            told = [await self._answers[number].get()]
+            while "pid" not in told[-1]:
+                told.append(await self._answers[number].get())
+        for early in told[:-1]:
+            self._answers[number].put_nowait(early)
+        return Worker(told[-1]["pid"], self._answers[number])
 
     async def close(self) -> None:
         assert self._process.stdin is not None
@@ -58,30 +61,18 @@ class Crew:
 class Worker:
     """A forked process."""
 
-    def __init__(
-        self, pid: int, answers: asyncio.Queue[dict[str, Any]], early: dict[str, Any] | None
-    ) -> None:
+    def __init__(self, pid: int, answers: asyncio.Queue[dict[str, Any]]) -> None:
         self.pid = pid
         self._answers = answers
-        self._early = early
 
     async def answer(self) -> dict[str, Any] | None:
         """Return what it found, None if it was killed before."""
-        if self._early is not None:
-            return self._early
-        while True:
-            with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(self._answers.get(), 0.05)
-            if not self.alive and self._answers.empty():
-                return None
+        answer = await self._answers.get()
+        return None if "ended" in answer else answer
 
     @property
     def alive(self) -> bool:
-        try:
-            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return False
-        return state != "Z"
+        return self._answers.empty()
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -95,7 +86,7 @@ async def crew() -> AsyncIterator[Crew]:
         str(WORKER),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}:{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
     workers = Crew(process)
     try:

@@ -7,6 +7,7 @@ sales it is given, waits for all that are in the journal, and prints their phase
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from typing import Any
 
 import httpx
 from dbos._sys_db import SystemDatabase
+from flow import LEDGER, NAME, workflow  # beside this program
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico.client.tiers import TierClient, targets
@@ -29,7 +31,6 @@ from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.errors import WorkflowDatabaseError
 from portico.workflow.steps import Steps
 from portico.workflow.workflows import Workflows
-from tests.portico.workflow.kills.flow import LEDGER, NAME, workflow
 
 SPECS = Path(__file__).parent.parent / "specs"
 BILLING = "process/billing.v1"
@@ -101,7 +102,7 @@ async def run(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
             await patiently(workflows.replay, sale)
         for sale in command.get("start", ()):
             await patiently(workflows.start, sale, NAME, {"id": sale})
-        async with asyncio.timeout(command.get("seconds", 20.0)):
+        async with asyncio.timeout(command.get("seconds", 60.0)):
             while True:
                 phases = await patiently(_phases, workflows, command["sales"])
                 if all(phase in _FINAL for phase in phases.values()):
@@ -132,26 +133,50 @@ def child(command: dict[str, Any]) -> None:
         points.around_journal()
     logging.disable()
     phases = asyncio.run(patiently(run, command, points))
-    answer = {"id": command["id"], "phases": phases, "points": points.count}
+    tell(id=command["id"], phases=phases, points=points.count)
+
+
+def tell(**answer: Any) -> None:
     os.write(1, json.dumps(answer).encode() + b"\n")
-    os._exit(0)
+
+
+class Children:
+    """The forked processes; the end of each is told, after all that it told itself."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+        self._ended: set[int] = set()
+
+    def started(self, pid: int, number: int) -> None:
+        self._numbers[pid] = number
+        tell(id=number, pid=pid)
+        self.collect()
+
+    def collect(self, *_: object) -> None:
+        """Tell of those that ended; one may have ended before it was noted."""
+        with contextlib.suppress(ChildProcessError):
+            while (pid := os.waitpid(-1, os.WNOHANG)[0]) > 0:
+                self._ended.add(pid)
+        for pid in self._ended & self._numbers.keys():
+            self._ended.discard(pid)
+            tell(id=self._numbers[pid], ended=True)
 
 
 def main() -> None:
-    """Fork a child for each line, and say how each of them ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    """Fork a child for each line."""
+    children = Children()
+    signal.signal(signal.SIGCHLD, children.collect)
     for line in sys.stdin:
         command = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             try:
                 child(command)
             except BaseException as error:  # whatever it was, the test has to see it
-                os.write(
-                    1, json.dumps({"id": command["id"], "error": repr(error)}).encode() + b"\n"
-                )
-                os._exit(1)
-        os.write(1, json.dumps({"id": command["id"], "pid": pid}).encode() + b"\n")
+                tell(id=command["id"], error=repr(error))
+            os._exit(0)
+        children.started(pid, command["id"])
 
 
 if __name__ == "__main__":
