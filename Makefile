@@ -29,7 +29,7 @@ demo: setup ## start everything, place an order, explain what happened, stop
 
 test: setup-dev ## pass every test
 	@$(BIN)/python tests/prerequisites.py
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 3
 
 soak: setup-dev ## the long fault and load runs (SOAK_SECONDS=60)
 	@SOAK_SECONDS=$${SOAK_SECONDS:-60} $(BIN)/python -m pytest tests/soak -p no:cacheprovider

@@ -21,10 +21,13 @@ import uvicorn
 from bench import order
 from gateway.access_log import AccessLog
 from gateway.app import build_router
+from gateway.config import Config
 from gateway.control import control_app
 from gateway.endpoints import Backend, ServiceBackend, UpstreamBackend
 from gateway.identity.keys import KeyRing
+from gateway.identity.resource_metadata import Resources
 from gateway.identity.tokens import TokenIssuer
+from gateway.identity.trust import Trust, built_in
 from gateway.identity.verifier import TokenVerifier
 from gateway.pipeline import Pipeline
 from gateway.protocol.serve import ServeEvents, run, serve
@@ -119,12 +122,19 @@ async def _gateway(holder: list[Any], name: str, upstream_url: str) -> AsyncIter
         client = TierClient(service.contract.name, {})
         backend = ServiceBackend(service, client, timeout_seconds=30, body_bytes=1024 * 1024)
     log = AccessLog()
-    log.start()
+    router = build_router([backend])
+    verifier = TokenVerifier(*built_in(keys, ISSUER))
+    trust = Trust(Config(), verifier=verifier, audience=AUDIENCE)
     holder.append(
         Pipeline(
-            build_router([backend]),
+            router,
             control_app([], ready=lambda: "", type_base="/portal/problems/"),
-            verifier=TokenVerifier(keys, issuer=ISSUER, audience=AUDIENCE),
+            authenticator=trust.authenticator(
+                [endpoint for leaf in router.leaves() for endpoint, _ in leaf.methods.values()],
+                contracts={},
+                closed=(),
+                resources=Resources(public_url=ISSUER, issuers=[ISSUER]),
+            ),
             cors=None,
             access_log=log,
             type_base="/portal/problems/",

@@ -1,110 +1,157 @@
-"""One line for each request, written beside the event loop."""
+"""One line for each request, written between requests."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import threading
+import select
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from time import monotonic, time
+from typing import Any
 
 import orjson
 
-if TYPE_CHECKING:
-    from gateway.exchange import Exchange
+from gateway.endpoints import Endpoint
+from gateway.exchange import Exchange
 
 _MAX_WAITING = 100_000  # lines; a blocked reader must not grow the process
-_FLUSH_SECONDS = 0.2
+_FLUSH_SECONDS = 0.02
 _STOP_SECONDS = 2.0
+_STOP_POLL_MILLISECONDS = 50
+_PIPE_BYTES = 4096  # PIPE_BUF
+# Longer than nearly all lines are; one that is not is written in parts.
+_LONG_LINE_BYTES = 768
 _METHOD_LENGTH = 20  # methods are chosen by clients
 # Load balancers ask these every second; nobody asks what they were told.
 _PROBES = frozenset({"/livez", "/readyz"})
 
 
+# When (seconds since 1970), request id, method, status, seconds, endpoint or route, client, trace
+# id, and the trace id the caller sent.
+_Noted = tuple[float, str, str, int, float, Any, str | None, str | None, str]
+
+
 class AccessLog:
     """JSON lines without personal data: the operation and its template, never path or query.
 
-    A thread writes, so that a slow reader of the log does not stop requests. Lines beyond the
-    bound are dropped, and a line says how many.
+    Lines are written many at a time, and only as far as their reader keeps up: requests never wait
+    for it. Lines beyond the bound are dropped, and a line says how many. Not with a thread: it
+    would take the interpreter from the requests again and again.
     """
 
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
-        self._lines: deque[bytes] = deque()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
+        self._noted: deque[_Noted] = deque()
+        self._unwritten = b""  # lines that are no longer in `_noted`
+        self._writable = select.poll()
+        self._writable.register(descriptor, select.POLLOUT)
+        self._timer: asyncio.TimerHandle | None = None
         self._unsaid = 0
         self.dropped = 0
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Write what is left, as far as anybody reads it, and end the thread."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=_STOP_SECONDS)
-
     def write(self, exchange: Exchange, status: int, seconds: float) -> None:
         """Note a request; `seconds` is how long it took."""
-        line: dict[str, object] = {
-            "time": datetime.now(UTC),
-            "requestId": exchange.request_id,
-            "method": exchange.method[:_METHOD_LENGTH],
-            "status": status,
-            "milliseconds": round(seconds * 1000, 2),
-        }
-        endpoint = exchange.endpoint
-        if endpoint is not None:
-            line["api"] = endpoint.api
-            line["operation"] = endpoint.operation.operation_id
-            line["path"] = endpoint.template
-        elif (route := exchange.scope.get("route")) is not None:
-            if route.path in _PROBES:
-                return
-            line["path"] = route.path
-        if exchange.caller is not None:
-            line["client"] = exchange.caller.client_id
-        if exchange.trace is not None:
-            line["trace"] = exchange.trace.trace_id
-        if exchange.parent:
-            line["callerTrace"] = exchange.parent
-        self._add(line)
-
-    def _add(self, line: dict[str, object]) -> None:
-        if len(self._lines) >= _MAX_WAITING:
+        if exchange.endpoint is None and _is_probe(exchange):
+            return
+        if len(self._noted) >= _MAX_WAITING:
             self._drop(1)
             return
-        self._lines.append(orjson.dumps(line))
+        trace, caller = exchange.trace, exchange.caller
+        self._noted.append(
+            (
+                time(),
+                exchange.request_id,
+                exchange.method,
+                status,
+                seconds,
+                exchange.endpoint or exchange.scope.get("route"),
+                None if caller is None else caller.client_id,
+                None if trace is None else trace.trace_id,
+                exchange.parent,
+            )
+        )
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._tick)
+
+    def stop(self) -> None:
+        """Write what is left, as far as anybody reads it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        until = monotonic() + _STOP_SECONDS
+        while not self._flush() and monotonic() < until:
+            self._writable.poll(_STOP_POLL_MILLISECONDS)
+
+    def _tick(self) -> None:
+        again = None
+        if not self._flush():
+            again = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._tick)
+        self._timer = again
+
+    def _flush(self) -> bool:
+        """Write what the reader takes now; tell whether nothing is left."""
+        while self._noted or self._unwritten:
+            if not self._unwritten:
+                self._unwritten = self._next_lines()
+            if not self._writable.poll(0):
+                return False
+            try:
+                # A pipe that is writable takes this much without blocking (pipe(7)).
+                written = os.write(self._descriptor, self._unwritten[:_PIPE_BYTES])
+            except OSError:
+                self._drop(self._unwritten.count(b"\n"))  # nobody reads the log any more
+                written = len(self._unwritten)
+            self._unwritten = self._unwritten[written:]
+        return True
+
+    def _next_lines(self) -> bytes:
+        """Take as many lines out of what was noted as a pipe takes whole, or one.
+
+        So the lines of several processes that write to one pipe do not mix (pipe(7)).
+        """
+        lines, size = [], 0
+        if self._unsaid:
+            said, self._unsaid = self._unsaid, 0
+            lines.append(orjson.dumps({"time": datetime.now(UTC), "droppedLines": said}) + b"\n")
+        while self._noted and size + _LONG_LINE_BYTES < _PIPE_BYTES:
+            line = _line(self._noted.popleft()) + b"\n"
+            lines.append(line)
+            size += len(line)
+        return b"".join(lines)
 
     def _drop(self, count: int) -> None:
         self.dropped += count
         self._unsaid += count
 
-    def _run(self) -> None:
-        while not self._stopping.wait(_FLUSH_SECONDS):
-            self._flush()
-        self._flush()
-
-    def _flush(self) -> None:
-        lines = []
-        while self._lines:
-            lines.append(self._lines.popleft())
-        if not lines:
-            return
-        if self._unsaid:
-            said, self._unsaid = self._unsaid, 0
-            lines.append(orjson.dumps({"time": datetime.now(UTC), "droppedLines": said}))
-        try:
-            # Not through sys.stdout: a writer that is stuck in it could not be left at exit.
-            self._write(b"\n".join(lines) + b"\n")
-        except OSError:
-            self._drop(len(lines))  # nobody reads the log any more
-
-    def _write(self, data: bytes) -> None:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(self._descriptor, left) :]
-
     def __repr__(self) -> str:
-        return f"<AccessLog {len(self._lines)} waiting, {self.dropped} dropped>"
+        return f"<AccessLog {len(self._noted)} waiting, {self.dropped} dropped>"
+
+
+def _is_probe(exchange: Exchange) -> bool:
+    route = exchange.scope.get("route")
+    return route is not None and route.path in _PROBES
+
+
+def _line(noted: _Noted) -> bytes:
+    when, request_id, method, status, seconds, target, client, trace, parent = noted
+    line: dict[str, object] = {
+        "time": datetime.fromtimestamp(when, UTC),
+        "requestId": request_id,
+        "method": method[:_METHOD_LENGTH],
+        "status": status,
+        "milliseconds": round(seconds * 1000, 2),
+    }
+    if isinstance(target, Endpoint):
+        line["api"] = target.api
+        line["operation"] = target.operation.operation_id
+        line["path"] = target.template
+    elif target is not None:
+        line["path"] = target.path
+    if client is not None:
+        line["client"] = client
+    if trace is not None:
+        line["trace"] = trace
+    if parent:
+        line["callerTrace"] = parent
+    return orjson.dumps(line)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
 from gateway.access_log import AccessLog
+from gateway.authorization_server import Offered, key_ring, open_authorization_server
 from gateway.composition import Tiers, choose, load_contracts, open_tiers
-from gateway.config import Client, Config, ConfigError, External, records
+from gateway.config import Config, ConfigError, External, records
 from gateway.config.load import NOT_OPTIONS
 from gateway.config.secrets import SecretStore
 from gateway.control import RESERVED, control_app, is_reserved
@@ -19,20 +22,17 @@ from gateway.doors import routes as door_routes
 from gateway.durable import NOTHING, DurableOptions, Opened, open_durable
 from gateway.endpoints import Backend, Endpoint, UpstreamBackend
 from gateway.exchange import Receive, Scope, Send
-from gateway.idempotency import IdempotentWrites
-from gateway.identity.clients import ClientRecord, ClientRegistry, hash_secret
-from gateway.identity.endpoint import TokenEndpoint
-from gateway.identity.endpoint import routes as identity_routes
-from gateway.identity.grant import ClientCredentialsServer
-from gateway.identity.keys import KeyRing
+from gateway.identity.resource_metadata import Resources
 from gateway.identity.tokens import TokenIssuer
-from gateway.identity.verifier import TokenVerifier
+from gateway.identity.trust import open_trust
+from gateway.metrics import RequestMetrics, metrics_route
 from gateway.packages import is_durable
 from gateway.pipeline import Pipeline
 from gateway.portal.catalogue import describe
 from gateway.portal.site import routes as portal_routes
 from gateway.specs import contracts_root
 from gateway.stores import Stores, open_stores
+from gateway.traffic import open_traffic
 from gateway.upstream import Upstream, UpstreamOptions
 from gateway.upstream.origin import TrustedProxies
 from portico.contract import (
@@ -44,7 +44,7 @@ from portico.contract import (
     load_foreign,
 )
 from portico.contract.route import Router
-from portico.contract.security import declared_schemes, declared_scopes
+from portico.contract.security import declared_schemes, declared_scopes, needing
 from portico.contract.strict import StrictValidator
 from portico.durable import Durable
 from portico.server.service import ResponseCheck
@@ -77,12 +77,15 @@ class Gateway:
         """Open everything the APIs need, answer requests, and close it all again."""
         public_url = public_url.rstrip("/")
         config = self.config
-        keys = KeyRing(key_file(config))
+        keys = key_ring(config)
         issuer = TokenIssuer(keys, issuer=config.identity.issuer or public_url, audience=AUDIENCE)
         type_base = f"{public_url}/portal/problems/"
         durable = Durable()
         async with contextlib.AsyncExitStack() as stack:
             stores = await stack.enter_async_context(open_stores(config, self.secrets, type_base))
+            trust = await stack.enter_async_context(
+                open_trust(config, self.secrets, ring=keys, issuer=issuer, redis=stores.redis)
+            )
             tiers = await stack.enter_async_context(
                 open_tiers(
                     config,
@@ -90,6 +93,7 @@ class Gateway:
                     self.names,
                     issuer=issuer,
                     secrets=self.secrets,
+                    stores=stores,
                     durable=durable,
                     injected=injected,
                 )
@@ -104,10 +108,42 @@ class Gateway:
             backends: list[Backend] = [tiers.backends[name] for name in shown]
             for name, contract in self.external.items():
                 backends.append(await self._upstream(stack, name, contract))
-            log = self._access_log(stack)
             watching = asyncio.create_task(keys.watch())
             stack.callback(watching.cancel)
-            self._pipeline = self._build(backends, stores, opened, keys, issuer, public_url, log)
+            contracts = [backend.contract for backend in backends]
+            identity = await stack.enter_async_context(
+                open_authorization_server(
+                    config,
+                    self.secrets,
+                    stores.redis,
+                    keys,
+                    issuer,
+                    trust,
+                    self._offered(contracts, public_url),
+                )
+            )
+            router = build_router(backends)
+            endpoints = list(router.targets())
+            traffic = await stack.enter_async_context(open_traffic(config, stores, endpoints))
+            metrics = RequestMetrics()
+            resources = self._resources(issuer, public_url)
+            routes = [*identity, *resources.routes(contracts)]
+            self._pipeline = Pipeline(
+                router,
+                self._control(contracts, stores, opened, routes, public_url, metrics),
+                authenticator=trust.authenticator(
+                    endpoints,
+                    contracts=self.contracts,
+                    closed=[name for name in self.names if not self._is_open(name)],
+                    resources=resources,
+                ),
+                cors=self._cors(),
+                access_log=self._access_log(stack),
+                type_base=type_base,
+                metrics=metrics,
+                traffic=traffic,
+                trusted_proxies=TrustedProxies(config.trusted_proxies),
+            )
             try:
                 yield
             finally:
@@ -115,10 +151,7 @@ class Gateway:
 
     def _is_exposed(self, name: str) -> bool:
         """Tell whether an API is offered at the edge: systems are not, unless told or alone."""
-        api = self.config.apis.get(name)
-        if api is not None and api.exposed is not None:
-            return api.exposed
-        return self._only or not name.startswith("system/")
+        return self._is_open(name) or (self._only and self._exposed(name) is None)
 
     def _is_durable(self, tiers: Tiers) -> bool:
         """Tell whether anything here outlasts a request: then the workflow database is opened."""
@@ -135,75 +168,59 @@ class Gateway:
             public_url=public_url,
         )
 
-    def _build(
+    def _is_open(self, name: str) -> bool:
+        """Tell whether clients may call an API: systems take calls of tiers only, unless told."""
+        exposed = self._exposed(name)
+        return not name.startswith("system/") if exposed is None else exposed
+
+    def _exposed(self, name: str) -> bool | None:
+        api = self.config.apis.get(name)
+        return api.exposed if api is not None else None
+
+    def _control(
         self,
-        backends: Sequence[Backend],
+        contracts: Sequence[Contract],
         stores: Stores,
         durable: Opened,
-        keys: KeyRing,
-        issuer: TokenIssuer,
+        identity: Sequence[BaseRoute],
         public_url: str,
-        log: AccessLog | None,
-    ) -> Pipeline:
-        contracts = [backend.contract for backend in backends]
-        type_base = f"{public_url}/portal/problems/"
-        scopes = _scopes(contracts)
+        metrics: RequestMetrics,
+    ) -> Starlette:
+        """Return what answers everything that is no operation of a contract."""
         # Published as written: a 3.0 document stays one.
         entries = [describe(c.name, c.bundle.document, base_path=c.base_path) for c in contracts]
-        server = ClientCredentialsServer(issuer, scopes_supported=scopes)
-        endpoint = TokenEndpoint(server, ClientRegistry(self._clients(scopes)))
-        control = control_app(
+        return control_app(
             [
-                *identity_routes(endpoint, issuer=issuer, keys=keys, scopes_supported=scopes),
+                *identity,
+                metrics_route(metrics, stores, self.config.metrics.networks),
                 *portal_routes(entries, public_url=public_url, request_id=_request_id),
                 *door_routes(durable.doors),
             ],
             ready=lambda: "draining" if self.draining else stores.missing or durable.missing,
-            type_base=type_base,
+            type_base=f"{public_url}/portal/problems/",
         )
+
+    def _resources(self, issuer: TokenIssuer, public_url: str) -> Resources:
+        identity = self.config.identity
+        return Resources(
+            public_url=public_url,
+            issuers=[issuer.issuer, *(one.issuer for one in identity.issuers.values())],
+            dpop_required=identity.dpop.required,
+            certificates=bool(identity.certificate_header),
+        )
+
+    def _offered(self, contracts: Sequence[Contract], public_url: str) -> Offered:
+        return Offered(
+            scopes=scopes_of(contracts),
+            scope_texts=_scope_texts(contracts),
+            resources=[public_url, *(public_url + contract.base_path for contract in contracts)],
+            names=list(self.contracts),
+            is_all=not self._only,
+        )
+
+    def _cors(self) -> CORSPolicy | None:
         cors = self.config.cors
-        router = build_router(backends)
-        return Pipeline(
-            router,
-            control,
-            verifier=TokenVerifier(keys, issuer=issuer.issuer, audience=AUDIENCE),
-            cors=CORSPolicy(cors.origins, cors.max_age_seconds) if cors.origins else None,
-            access_log=log,
-            type_base=type_base,
-            idempotency=self._idempotency(stores, router),
-            trusted_proxies=TrustedProxies(self.config.trusted_proxies),
-        )
-
-    def _idempotency(self, stores: Stores, router: Router[Endpoint]) -> IdempotentWrites | None:
-        if stores.records is None:
-            return None
-        endpoints = [endpoint for leaf in router.leaves() for endpoint, _ in leaf.methods.values()]
-        retention = self.config.idempotency.retention_seconds
-        return IdempotentWrites(stores.records, endpoints, retention)
-
-    def _clients(self, known: Sequence[str]) -> list[ClientRecord]:
-        return [
-            self._client(client_id, client, known)
-            for client_id, client in self.config.clients.items()
-        ]
-
-    def _client(self, client_id: str, client: Client, known: Sequence[str]) -> ClientRecord:
-        where = f"clients.{client_id}"
-        unknown = sorted(set(client.scopes) - set(known))
-        if unknown and not self._only:
-            raise ConfigError(
-                f"{where}.scopes",
-                f"no contract declares the scope {', '.join(unknown)}",
-                f"the scopes are {', '.join(known)}",
-            )
-        references = [client.secret, client.previous_secret]
-        found = [self.secrets.resolve(ref, f"{where}.secret") for ref in references if ref]
-        return ClientRecord(
-            client_id=client_id,
-            secret_hashes=tuple(hash_secret(secret) for secret in found),
-            scopes=frozenset(client.scopes),
-            subject=client.subject,
-        )
+        return CORSPolicy(cors.origins, cors.max_age_seconds) if cors.origins else None
 
     async def _upstream(
         self, stack: contextlib.AsyncExitStack, name: str, contract: Contract
@@ -227,7 +244,6 @@ class Gateway:
         if self.config.access_log == "off":
             return None
         log = AccessLog()
-        log.start()
         stack.callback(log.stop)
         return log
 
@@ -280,7 +296,7 @@ def _unsecured(settings: External) -> Requirement | None:
         return None
     if settings.unsecured == "anonymous":
         return ANYONE
-    return Requirement((frozenset(settings.unsecured.scopes),))
+    return needing(settings.unsecured.scopes)
 
 
 def _upstream_options(
@@ -293,6 +309,9 @@ def _upstream_options(
     try:
         chosen = records.read(UpstreamOptions, settings.upstream, NOT_OPTIONS)
         references = chosen.pop("set_headers", ())
+        if config.identity.certificate_header:
+            known = chosen.get("identity_headers", ())
+            chosen["identity_headers"] = (*known, config.identity.certificate_header)
         return UpstreamOptions(
             name=name,
             urls=tuple(settings.urls),
@@ -307,23 +326,25 @@ def _upstream_options(
         raise ConfigError(where, str(error), "correct the value") from None
 
 
-def _scopes(contracts: Sequence[Contract]) -> list[str]:
+def scopes_of(contracts: Sequence[Contract]) -> list[str]:
     """Return every scope that a contract declares or needs."""
     found: set[str] = set()
     for contract in contracts:
         for scheme in declared_schemes(contract.document).values():
             found |= declared_scopes(scheme) or frozenset()
         for operation in contract.operations.values():
-            found = found.union(*operation.security.alternatives)
+            found |= operation.security.every_scope()
     return sorted(found)
 
 
-def key_file(config: Config) -> Path:
-    """Return where the issuer's keys are kept; its folder is made on first use."""
-    path = Path(config.identity.key_file) if config.identity.key_file else None
-    chosen = path or config.data / "identity" / "keys.json"
-    chosen.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return chosen
+def _scope_texts(contracts: Sequence[Contract]) -> dict[str, str]:
+    """Return what people are told about scopes: the texts of the contracts."""
+    found: dict[str, str] = {}
+    for contract in contracts:
+        for scheme in declared_schemes(contract.document).values():
+            for flow in (scheme.get("flows") or {}).values():
+                found |= {name: str(text) for name, text in (flow.get("scopes") or {}).items()}
+    return found
 
 
 def _request_id(scope: Any) -> str:

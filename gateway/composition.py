@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,16 +15,30 @@ from pydantic import BaseModel
 from gateway.config import API, Config, ConfigError
 from gateway.config.secrets import SecretStore
 from gateway.endpoints import ServiceBackend
+from gateway.idempotency import Rule, created_status, read_rule
 from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
-from gateway.packages import bind_handlers, decode_settings, open_resources, workflows_of
+from gateway.packages import (
+    bind_handlers,
+    decode_settings,
+    open_resources,
+    own_limiters,
+    workflows_of,
+)
 from gateway.specs import contracts_root
+from gateway.stores import Stores
 from portico.client import layers
 from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
-from portico.client.tiers import TierClient, Transport, targets
-from portico.contract import Contract, ContractError, Finding, contract_paths, load
+from portico.client.tiers import TierClient, Transport, idempotency_parameter, targets
+from portico.contract import Contract, ContractError, Finding, Operation, contract_paths, load
 from portico.contract.strict import StrictValidator
 from portico.durable import Durable
+from portico.idempotency.claim import Claim
+from portico.idempotency.key import applies
+from portico.idempotency.replay import Answer
+from portico.idempotency.tiers import KeyedOperation, to_answer
+from portico.problems import Problem
+from portico.server.call import Call, Caller
 from portico.server.service import Service
 from portico.transport.pool import PooledTransport
 from portico.workflow.definition import Workflow
@@ -81,6 +96,7 @@ class Tiers:
 
     contracts: Mapping[str, Contract]
     backends: Mapping[str, ServiceBackend]
+    transports: Mapping[str, Transport]
     workflows: Sequence[Workflow]
 
 
@@ -90,9 +106,24 @@ class _TierTokens:
 
     issuer: TokenIssuer
 
-    def mint(self, *, client_id: str, audience: str, scopes: frozenset[str]) -> tuple[str, float]:
-        token = self.issuer.mint(client_id, client_id, audience, scopes, TIER_LIFETIME_SECONDS)
+    def mint(self, caller: Caller, audience: str) -> tuple[str, float]:
+        token = self.issuer.mint(
+            caller.subject or caller.client_id,
+            caller.client_id,
+            audience,
+            caller.scopes,
+            TIER_LIFETIME_SECONDS,
+            actor=_actor((caller.client_id, *caller.actors)) if caller.subject else None,
+        )
         return token, float(TIER_LIFETIME_SECONDS)
+
+
+def _actor(names: tuple[str, ...]) -> dict[str, object]:
+    """Return the `act` claim: whoever acts now is outermost (RFC 8693 section 4.1)."""
+    actor: dict[str, object] = {}
+    for name in reversed(names):
+        actor = {"sub": name, "act": actor} if actor else {"sub": name}
+    return actor
 
 
 @contextlib.asynccontextmanager
@@ -103,6 +134,7 @@ async def open_tiers(
     *,
     issuer: TokenIssuer,
     secrets: SecretStore,
+    stores: Stores,
     durable: Durable,
     injected: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Tiers]:
@@ -122,6 +154,8 @@ async def open_tiers(
             contract = contracts[name]
             api = config.apis.get(name, API())
             handlers = bind_handlers(contract)
+            for limiter in own_limiters(contract):
+                limiter.connect(stores.engine)
             written = {**(injected or {}).get(name, {}), **api.settings}
             settings[name] = decode_settings(contract, written, secrets, provided)
             resources = await open_resources(stack, contract, settings[name], durable)
@@ -129,8 +163,11 @@ async def open_tiers(
             if api.validation.mode == "strict":
                 strict = StrictValidator(contract.document)
             services[name] = Service(contract, handlers, resources, api.validation, strict)
+        today = dt.datetime.now(dt.UTC).date()
         for name, service in services.items():
-            transports[name] = LocalTransport(service, clients[name])
+            callers = layers.callers_of(name, contracts, today)
+            keyed = _keyed(config, stores, service)
+            transports[name] = LocalTransport(service, clients[name], keyed, callers)
         for name in names:
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
@@ -138,7 +175,7 @@ async def open_tiers(
         for name in names:
             steps = Steps(contracts[name], contracts, clients[name])
             workflows += workflows_of(contracts[name], steps, settings[name])
-        yield Tiers(contracts, _backends(config, services, clients), workflows)
+        yield Tiers(contracts, _backends(config, services, clients), transports, workflows)
 
 
 def _provided(config: Config, secrets: SecretStore) -> dict[str, Any]:
@@ -150,6 +187,45 @@ def _provided(config: Config, secrets: SecretStore) -> dict[str, Any]:
         "references_url": url or f"sqlite:///{config.data / 'references.sqlite'}",
         "tokens": config.data / "tokens",
     }
+
+
+def _keyed(config: Config, stores: Stores, service: Service) -> dict[str, KeyedOperation]:
+    """Return the writes of an API that run under the key of the tier that calls them."""
+    if stores.records is None:
+        return {}
+    contract = service.contract
+    found = {}
+    for operation in contract.operations.values():
+        if not operation.idempotency or not applies(operation.method):
+            continue
+        rule = read_rule(contract, operation, config.idempotency.retention_seconds)
+        found[operation.operation_id] = KeyedOperation(
+            stores.records,
+            rule.policy,
+            f"{contract.name}/{operation.operation_id}",
+            idempotency_parameter(operation),
+            reconcile=None if rule.status is None else partial(_ask, service, operation, rule),
+        )
+    return found
+
+
+async def _ask(
+    service: Service, operation: Operation, rule: Rule, call: Call[Any], claim: Claim
+) -> Answer | None:
+    """Ask the status operation of an API what a key has led to."""
+    if rule.status is None:
+        return None
+    document = rule.status.check_document(rule.status_document(claim.upstream_key))
+    asking = replace(call, operation_id=rule.status.operation_id, idempotency_key="")
+    try:
+        answer = to_answer(await service.invoke(rule.status, asking, document))
+    except Problem as problem:
+        if problem.status == 404:
+            return None
+        raise
+    if answer.status == 404:
+        return None
+    return replace(answer, status=created_status(operation, answer.status))
 
 
 class _Client(TierClient):
@@ -190,9 +266,7 @@ def _remote(
                 f"{contract.name} calls {callee}, which neither runs here nor has an address",
                 f"add its url under apis, or start it here with --only {callee}",
             )
-        found[callee] = HTTPTransport(
-            contracts[callee], url, client_id=contract.name, http=http, tokens=_TierTokens(issuer)
-        )
+        found[callee] = HTTPTransport(contracts[callee], url, http=http, tokens=_TierTokens(issuer))
     return found
 
 

@@ -8,10 +8,14 @@ from gateway.endpoints import Endpoint
 from gateway.exchange import Field
 
 _VARY = (b"vary", b"Origin")
-_EXPOSED = b"Location, ETag, Link, Retry-After, X-Request-Id, Deprecation, Sunset, WWW-Authenticate"
+_EXPOSED = (
+    b"Location, ETag, Link, Retry-After, X-Request-Id, Deprecation, Sunset, WWW-Authenticate, "
+    b"DPoP-Nonce"
+)
 _ALLOWED = (
     "Authorization",
     "Content-Type",
+    "DPoP",
     "Idempotency-Key",
     "If-Match",
     "If-None-Match",
@@ -56,6 +60,10 @@ class CORSPolicy:
             for parameter in endpoint.operation.parameters:
                 if parameter.where == "header":
                     names.setdefault(parameter.name.lower(), parameter.name)
+            for alternative in endpoint.security.alternatives:
+                for need in alternative.keys:
+                    if need.where == "header":
+                        names.setdefault(need.name.lower(), need.name)
         return [
             (b"access-control-allow-methods", allow.encode()),
             (b"access-control-allow-headers", ", ".join(names.values()).encode()),

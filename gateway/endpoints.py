@@ -10,6 +10,7 @@ import orjson
 
 from gateway.exchange import Exchange, Field, Response
 from gateway.upstream import ForwardedResponse, ForwardRequest, Upstream
+from portico.client import render
 from portico.client.tiers import TierClient, idempotency_parameter
 from portico.contract import ABSENT, Contract, Operation
 from portico.contract.media import is_json
@@ -20,6 +21,11 @@ from portico.problems import BAD_UPSTREAM, Problem
 from portico.server.call import ANONYMOUS, Call, Reply, combine
 from portico.server.service import ResponseCheck, Service
 from portico.trace import Trace
+
+# What of a request does not go with another one.
+_OF_THE_BODY = frozenset(
+    {b"content-type", b"content-length", b"content-encoding", b"idempotency-key", b"if-match"}
+)
 
 
 class Backend(Protocol):
@@ -45,6 +51,16 @@ class Backend(Protocol):
         """Return the response to a checked request; raises Problem."""
         ...
 
+    async def ask(
+        self,
+        exchange: Exchange,
+        operation: Operation,
+        document: dict[str, Any],
+        deadline: Deadline,
+    ) -> Response:
+        """Return the response to a request of the gateway's own, without a body."""
+        ...
+
 
 class Endpoint:
     """One operation at its address, with everything the pipeline asks for each request."""
@@ -52,6 +68,8 @@ class Endpoint:
     __slots__ = (
         "api",
         "backend",
+        "labels",
+        "name",
         "notices",
         "operation",
         "security",
@@ -66,6 +84,9 @@ class Endpoint:
         self.without_body = replace(operation, body_required=False)
         self.security = operation.security
         self.api = backend.contract.name
+        # What limits, records, logs and metrics call it.
+        self.name = f"{self.api}/{operation.operation_id}"
+        self.labels = (self.api, operation.operation_id)
         self.template = backend.contract.base_path + operation.template
         self.notices: tuple[Field, ...] = tuple(
             (name.lower().encode(), value.encode()) for name, value in operation.notices
@@ -124,19 +145,33 @@ class ServiceBackend:
         )
         return _from_reply(await self._service.invoke(operation, call, document))
 
+    async def ask(
+        self,
+        exchange: Exchange,
+        operation: Operation,
+        document: dict[str, Any],
+        deadline: Deadline,
+    ) -> Response:
+        """Run a handler for the gateway itself."""
+        return await self.answer(exchange, operation, document, None, deadline)
+
     def _scoped_key(
         self, exchange: Exchange, operation: Operation, document: dict[str, Any]
     ) -> str:
         """Put a key that is its caller's own in the place of the one that was sent; return it.
 
-        Two clients that choose the same key must not see each other's work. Another tier sends a
-        key that was derived from such a one.
+        Two clients that choose the same key must not see each other's work: a record has a key of
+        its own for what is below, and without records the caller becomes part of the key. Another
+        tier sends a key that was derived from such a one.
         """
         name = self._key_names[operation.operation_id]
         if not name:
             return ""
         fields = document["header"]
         key: str = fields.get(name, "")
+        if key and exchange.upstream_key:
+            fields[name] = exchange.upstream_key
+            return exchange.upstream_key
         if not key or exchange.trusted:
             return key
         caller = exchange.caller or ANONYMOUS
@@ -204,28 +239,64 @@ class UpstreamBackend:
         content: bytes | AsyncIterator[bytes] = body or b""
         if body is None and exchange.has_body():
             content = exchange.stream_body(self.body_bytes)
-        response = await self._upstream.forward(
-            ForwardRequest(
-                method=exchange.method,
-                path=exchange.raw_path[len(self._base_path) :] or b"/",
-                query=exchange.query,
-                headers=exchange.raw_headers,
-                body=content,
-                deadline=deadline,
-                trace=exchange.trace or Trace.start(),
-                peer=exchange.peer,
-                scheme=exchange.scope.get("scheme", "http"),
-                host=exchange.headers.get(b"host", b""),
-                base_path=self._base_path,
-                http_version=exchange.scope.get("http_version", "1.1"),
-            ),
-            derived_key=exchange.upstream_key,
-        )
+        request = self._request(exchange, deadline, body=content)
+        response = await self._upstream.forward(request, derived_key=exchange.upstream_key)
         # The answer to HEAD has no content, and 304 is between caches and not in contracts.
         if exchange.method != "HEAD" and response.status != 304 and self._check.due():
             await self._look_at(exchange, operation, response)
         return Response(
             response.status, response.body, "", response.headers, aclose=response.aclose
+        )
+
+    async def ask(
+        self,
+        exchange: Exchange,
+        operation: Operation,
+        document: dict[str, Any],
+        deadline: Deadline,
+    ) -> Response:
+        """Send the upstream a request of the gateway's own, with the client's credentials."""
+        fields = [field for field in exchange.raw_headers if field[0] not in _OF_THE_BODY]
+        fields += [
+            (name.lower().encode(), value.encode("latin-1"))
+            for name, value in render.headers(operation, document)
+        ]
+        request = self._request(
+            exchange,
+            deadline,
+            method=operation.method,
+            path=render.path(operation, document["path"]).encode(),
+            query=render.query(operation, document["query"]).removeprefix("?").encode(),
+            headers=fields,
+        )
+        response = await self._upstream.forward(request)
+        try:
+            body = await _collect(response, self._checked_bytes)
+        finally:
+            await response.aclose()
+        if body is None:
+            raise Problem(BAD_UPSTREAM, "the answer of the status operation is too large")
+        return Response(response.status, body, "", response.headers)
+
+    def _request(self, exchange: Exchange, deadline: Deadline, **changes: Any) -> ForwardRequest:
+        """Return the client's request as it is passed on, with changes."""
+        members = {
+            "method": exchange.method,
+            "path": exchange.raw_path[len(self._base_path) :] or b"/",
+            "query": exchange.query,
+            "headers": exchange.raw_headers,
+            "body": b"",
+            **changes,
+        }
+        return ForwardRequest(
+            deadline=deadline,
+            trace=exchange.trace or Trace.start(),
+            peer=exchange.peer,
+            scheme=exchange.scope.get("scheme", "http"),
+            host=exchange.headers.get(b"host", b""),
+            base_path=self._base_path,
+            http_version=exchange.scope.get("http_version", "1.1"),
+            **members,
         )
 
     async def _look_at(

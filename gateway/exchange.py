@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from time import monotonic
 from typing import Any
 
+from gateway.protocol.cycle import CYCLE, Cycle
+from portico.limits.verdict import Verdict
 from portico.problems import CONTENT_TOO_LARGE, MALFORMED_REQUEST, Problem
 from portico.trace import Trace
 
@@ -44,9 +46,11 @@ class Exchange:
         "address",
         "caller",
         "consumed",
+        "cycle",
         "endpoint",
         "headers",
         "method",
+        "nonce",
         "parent",
         "peer",
         "query",
@@ -60,11 +64,14 @@ class Exchange:
         "trusted",
         "uploaded",
         "upstream_key",
+        "verdict",
     )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
+        # The server's own, where it is ours: reads and answers without messages.
+        self.cycle: Cycle | None = scope.get(CYCLE)
         self.started = monotonic()
         self.method: str = scope["method"]
         self.raw_path: bytes = scope["raw_path"]
@@ -80,8 +87,10 @@ class Exchange:
         self.caller: Any = None
         self.endpoint: Any = None
         self.consumed = False  # whether the body was read to its end
+        self.nonce = ""  # what the next DPoP proof of the client should have
         self.upstream_key = ""  # what an upstream gets instead of the client's Idempotency-Key
         self.trusted = False  # whether another tier made the request
+        self.verdict: Verdict | None = None  # of its limits, while it holds what they granted
         self.uploaded: asyncio.Event | None = None  # set when no more of the body is passed on
 
     def read_headers(self) -> dict[bytes, bytes]:
@@ -104,15 +113,23 @@ class Exchange:
         length = self.headers.get(b"content-length")
         return length not in {None, b"0"} or b"transfer-encoding" in self.headers
 
+    def content_length(self) -> int:
+        """Return the length that the request declares, 0 where it declares none."""
+        length = self.headers.get(b"content-length", b"")
+        return int(length) if length.isdigit() else 0
+
     def leaves_body(self) -> bool:
         """Tell whether more of the body is unread than is worth reading only to drop it."""
-        length = self.headers.get(b"content-length", b"")
-        small = length.isdigit() and int(length) <= _DISCARDED_BYTES
+        small = b"content-length" in self.headers and self.content_length() <= _DISCARDED_BYTES
         return not self.consumed and not small and self.has_body()
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body; raises 413 when it is larger than `limit` bytes."""
         self.check_length(limit)
+        whole = None if self.cycle is None else self.cycle.whole_body()
+        if whole is not None:
+            self.consumed = True
+            return whole if len(whole) <= limit else _refuse(limit)
         message = await self.receive()
         if message["type"] != "http.request":
             raise ClientDisconnectedError
@@ -142,8 +159,7 @@ class Exchange:
 
     def check_length(self, limit: int) -> None:
         """Raise 413 where Content-Length alone says that the body is too large."""
-        length = self.headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > limit:
+        if self.content_length() > limit:
             _refuse(limit)
 
     async def _rest(self, limit: int, size: int) -> AsyncIterator[bytes]:
@@ -171,7 +187,16 @@ def _refuse(limit: int) -> bytes:
 class Response:
     """An answer ready to be sent: `body` is bytes, or an iterator to stream."""
 
-    __slots__ = ("_is_sized", "aclose", "body", "headers", "media_type", "status")
+    __slots__ = (
+        "_is_described",
+        "_is_sized",
+        "aclose",
+        "body",
+        "headers",
+        "media_type",
+        "sent_bytes",
+        "status",
+    )
 
     def __init__(
         self,
@@ -187,7 +212,18 @@ class Response:
         self.headers = list(headers)
         # Only an upstream's answer brings its own length.
         self._is_sized = any(name == b"content-length" for name, _ in self.headers)
+        self._is_described = False
+        self.sent_bytes = 0  # of the body
         self.aclose = aclose
+
+    def respond(self, cycle: Cycle) -> bool:
+        """Send a response that is whole in one step; tell whether that could be done."""
+        body = self.body
+        if not isinstance(body, bytes) or self.aclose is not None:
+            return False
+        self._describe(head=False)
+        self.sent_bytes = len(body)
+        return cycle.respond(self.status, self.headers, body)
 
     async def send(
         self, send: Send, *, head: bool = False, left: Callable[[], Awaitable[None]] | None = None
@@ -200,17 +236,28 @@ class Response:
         self._describe(head=head)
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         try:
-            if head or isinstance(body, bytes):
-                content = b"" if head else body
-                await send({"type": "http.response.body", "body": content})
+            if head:
+                await send({"type": "http.response.body", "body": b""})
+            elif isinstance(body, bytes):
+                self.sent_bytes = len(body)
+                await send({"type": "http.response.body", "body": body})
             else:
-                await _until(_stream(body, send), left)
+                await _until(self._stream(body, send), left)
         finally:
             if self.aclose is not None:
                 await asyncio.shield(self.aclose())
 
+    async def _stream(self, body: AsyncIterator[bytes], send: Send) -> None:
+        async for chunk in body:
+            self.sent_bytes += len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
     def _describe(self, *, head: bool) -> None:
         """Complete the header section with what it says about the body."""
+        if self._is_described:
+            return
+        self._is_described = True
         if self.media_type:
             self.headers.append((b"content-type", self.media_type.encode("latin-1")))
         if self.status in _BARE:
@@ -219,12 +266,6 @@ class Response:
                 self.headers = [field for field in self.headers if field[0] != b"content-length"]
         elif isinstance(self.body, bytes) and not self._is_sized and (self.body or not head):
             self.headers.append((b"content-length", b"%d" % len(self.body)))
-
-
-async def _stream(body: AsyncIterator[bytes], send: Send) -> None:
-    async for chunk in body:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
 
 
 async def _until(

@@ -19,6 +19,7 @@ from gateway.config.records import unknown
 from gateway.config.secrets import SecretStore
 from portico.contract import Contract, ContractError, Finding, Position
 from portico.durable import Durable
+from portico.limits.async_limiter import AsyncLimiter
 from portico.problems import Problem
 from portico.server.bind import Bound, bind
 from portico.workflow.definition import Workflow
@@ -32,6 +33,12 @@ _SECRETS = frozenset({SecretStr, SecretBytes})
 def bind_handlers(contract: Contract) -> dict[str, Bound]:
     """Return the handlers of a contract; raises ContractError where they do not fit it."""
     return bind(contract, _module(contract, "handlers"))
+
+
+def own_limiters(contract: Contract) -> list[AsyncLimiter]:
+    """Return the limiters that the author of an API decorates handlers with."""
+    members = vars(_module(contract, "handlers")).values()
+    return [member for member in members if isinstance(member, AsyncLimiter)]
 
 
 def decode_settings(

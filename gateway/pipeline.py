@@ -8,20 +8,25 @@ from collections.abc import Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
-from urllib.parse import unquote
 
 from gateway.access_log import AccessLog
+from gateway.admission import TokenRevokedError
 from gateway.cors import CORSPolicy
 from gateway.endpoints import Endpoint
 from gateway.exchange import ClientDisconnectedError, Exchange, Receive, Response, Scope, Send
-from gateway.idempotency import IdempotentWrites
-from gateway.identity.verifier import TokenVerifier
+from gateway.identity.authenticator import Authenticator
+from gateway.identity.claims import TokenCaller
+from gateway.identity.guard import is_tier
+from gateway.identity.server.client_authentication import PEER
+from gateway.metrics import RequestMetrics
 from gateway.protocol.cycle import REQUEST_ID
 from gateway.protocol.target import check_target
+from gateway.traffic import Traffic
 from gateway.upstream.origin import TrustedProxies, resolve_origin
-from portico.client.http import SUBJECT_HEADER, TIMEOUT_HEADER
+from portico.client.http import TIMEOUT_HEADER
 from portico.contract.route import Leaf, Router
 from portico.deadline import Deadline
+from portico.limits.demand import Demand
 from portico.problems import (
     INTERNAL_ERROR,
     MEDIA_TYPE,
@@ -38,13 +43,12 @@ _KNOWN_METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"}
 )
 NO_PROXIES = TrustedProxies()
+NO_TRAFFIC = Traffic()
 # What the log says of a request whose client left before it was read; nginx made it known.
 CLIENT_LEFT = 499
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _TIMEOUT_DIGITS = 9  # eleven days
-_AUTHORIZATION = b"authorization"
 _TIMEOUT = TIMEOUT_HEADER.encode()
-_SUBJECT = SUBJECT_HEADER.encode()
 # Answers to authenticated requests are for their caller only (RFC 6750, 5.3).
 _PRIVATE = (b"cache-control", b"private, no-store")
 
@@ -52,25 +56,30 @@ _PRIVATE = (b"cache-control", b"private, no-store")
 class Pipeline:
     """An ASGI application over the operations of all contracts; the rest goes to `control`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # a stage each
         self,
         router: Router[Endpoint],
         control: Any,
         *,
-        verifier: TokenVerifier,
+        authenticator: Authenticator,
         cors: CORSPolicy | None,
         access_log: AccessLog | None,
         type_base: str,
-        idempotency: IdempotentWrites | None = None,
+        metrics: RequestMetrics | None = None,
+        traffic: Traffic = NO_TRAFFIC,
         trusted_proxies: TrustedProxies = NO_PROXIES,
     ) -> None:
         self._router = router
         self._control = control
-        self._verifier = verifier
+        self._authenticator = authenticator
         self._cors = cors
         self._access_log = access_log
         self._type_base = type_base
-        self._idempotency = idempotency
+        self._metrics = metrics or RequestMetrics()
+        self._address_limit = traffic.address_limit
+        self._limits = traffic.limits
+        self._idempotency = traffic.idempotency
+        self._admission = traffic.admission
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +89,13 @@ class Pipeline:
         exchange = Exchange(scope, receive)
         if self._trusted_proxies and exchange.peer in self._trusted_proxies:
             self._find_client(exchange)
+        if self._address_limit is not None:
+            # Before anything that costs more than counting.
+            wait_ns = self._address_limit.wait_ns(exchange.address)
+            if wait_ns:
+                refused = self._refusal(exchange, self._address_limit.refusal(wait_ns))
+                await self._send(exchange, refused, send)
+                return
         if exchange.raw_path == b"*":  # OPTIONS * asks about the server, not about a resource
             await self._send(exchange, Response(204), send)
             return
@@ -91,9 +107,14 @@ class Pipeline:
         if found is None:
             await self._pass_on(exchange, send)
             return
-        response = await self._guarded(exchange, *found)
-        if response is not None:
-            await self._send(exchange, response, send)
+        response = None
+        try:
+            response = await self._guarded(exchange, *found)
+            if response is not None:
+                await self._send(exchange, response, send)
+        finally:
+            if exchange.verdict is not None and self._limits is not None:
+                self._limits.finish(exchange, response)
 
     def _find_client(self, exchange: Exchange) -> None:
         """Take the address of the client from a proxy whose word counts."""
@@ -114,6 +135,7 @@ class Pipeline:
             await send(message)
 
         exchange.scope[REQUEST_ID] = exchange.request_id
+        exchange.scope[PEER] = exchange.peer
         try:
             await self._control(exchange.scope, exchange.receive, sending)
         finally:
@@ -145,7 +167,11 @@ class Pipeline:
         exchange.endpoint = endpoint
         operation, backend = endpoint.operation, endpoint.backend
         # Who it is comes before what it asks: strangers learn nothing about a contract.
-        self._authenticate(exchange, endpoint)
+        pending = self._authenticator.admit(exchange, endpoint)
+        if pending is not None:
+            await pending
+        if exchange.caller is not None and is_tier(exchange.caller, endpoint.api):
+            self._trust_tier(exchange)
         deadline = self._deadline(exchange, backend.timeout_seconds)
         operation.check_accept(headers)
         key = "" if self._idempotency is None else self._idempotency.read(exchange, endpoint)
@@ -159,32 +185,37 @@ class Pipeline:
             backend.strict.check_request(
                 operation.method, path, exchange.query, headers, body or b""
             )
+        demand = None
+        if self._limits is not None:
+            demand = self._limits.demand(exchange, endpoint, body)
+        if not key or self._idempotency is None:
+            if demand is not None:
+                await self._allow(exchange, endpoint, demand)
+            return await backend.answer(exchange, operation, document, body, deadline)
+        attempt = self._idempotency.attempt(key, exchange, endpoint, document, body, deadline)
+        standing = None
+        if demand is not None and self._admission is not None:
+            policy = self._idempotency.policy(endpoint)
+            try:
+                standing = await self._admission.admit(exchange, demand, attempt, policy)
+            except TokenRevokedError:
+                raise self._authenticator.revoked(exchange, endpoint) from None
         answer = partial(backend.answer, exchange, operation, document, body, deadline)
-        if key and self._idempotency is not None:
-            return await self._idempotency.answer(key, exchange, endpoint, body, answer)
-        return await answer()
+        return await self._idempotency.answer(
+            attempt, exchange, endpoint, answer, standing, deadline
+        )
 
-    def _authenticate(self, exchange: Exchange, endpoint: Endpoint) -> None:
-        """Find out who is calling and whether they may: 401, then 403.
+    async def _allow(self, exchange: Exchange, endpoint: Endpoint, demand: Demand) -> None:
+        """Consume the limits of a request; raises Problem."""
+        if self._admission is not None:
+            try:
+                await self._admission.allow(exchange, demand)
+            except TokenRevokedError:
+                raise self._authenticator.revoked(exchange, endpoint) from None
+        elif self._limits is not None:
+            await self._limits.check(exchange, demand)
 
-        Where anyone may call, credentials that are sent must be good all the same.
-        """
-        authorization = exchange.headers.get(_AUTHORIZATION)
-        security = endpoint.security
-        if authorization is None and security.anonymous:
-            return
-        values: tuple[bytes, ...] = () if authorization is None else (authorization,)
-        if authorization is not None and b"," in authorization:
-            # No token has a comma: the field is there more than once.
-            values = tuple(value for name, value in exchange.raw_headers if name == _AUTHORIZATION)
-        caller = self._verifier.verify(values, endpoint.api, exchange.address)
-        if not security.allows(caller.scopes):
-            raise self._verifier.challenge.insufficient_scope(security.scopes())
-        exchange.caller = caller
-        if endpoint.api in caller.audiences:
-            self._trust_tier(exchange, caller)
-
-    def _trust_tier(self, exchange: Exchange, caller: Any) -> None:
+    def _trust_tier(self, exchange: Exchange) -> None:
         """Take over what another tier passes on: request id, trace, and whom the call is for."""
         exchange.trusted = True
         headers = exchange.headers
@@ -195,10 +226,13 @@ class Pipeline:
             [headers.get(b"traceparent", b"").decode("latin-1")],
             [headers.get(b"tracestate", b"").decode("latin-1")],
         )
+        caller: TokenCaller = exchange.caller
         exchange.caller = Caller(
-            subject=unquote(headers.get(_SUBJECT, b"").decode("latin-1")),
+            # A tier that acts for nobody is the subject of its own token.
+            subject=caller.subject if caller.actor is not None else "",
             client_id=caller.client_id,
             scopes=caller.scopes,
+            actors=caller.actors,
         )
 
     def _deadline(self, exchange: Exchange, seconds: float) -> Deadline:
@@ -244,7 +278,11 @@ class Pipeline:
         headers = response.headers
         if exchange.caller is not None and not any(name == b"cache-control" for name, _ in headers):
             headers.append(_PRIVATE)
+        if exchange.nonce:
+            headers.append((b"dpop-nonce", exchange.nonce.encode()))
         headers.append((b"x-request-id", exchange.request_id.encode("latin-1")))
+        if exchange.verdict is not None and self._limits is not None:
+            headers += self._limits.fields(exchange.verdict, response)
         endpoint: Endpoint | None = exchange.endpoint
         if endpoint is not None and endpoint.notices:
             headers.extend(endpoint.notices)
@@ -253,14 +291,18 @@ class Pipeline:
             headers.append((b"connection", b"close"))
         if self._cors is not None:
             response.headers = self._cors.applied(exchange.headers, headers)
+        head = exchange.method == "HEAD"
         try:
-            await response.send(send, head=exchange.method == "HEAD", left=exchange.left)
+            if head or exchange.cycle is None or not response.respond(exchange.cycle):
+                await response.send(send, head=head, left=exchange.left)
         finally:
             self._note(exchange, response.status)
 
     def _note(self, exchange: Exchange, status: int) -> None:
+        seconds = monotonic() - exchange.started
+        self._metrics.note(exchange.endpoint, status, seconds)
         if self._access_log is not None:
-            self._access_log.write(exchange, status, monotonic() - exchange.started)
+            self._access_log.write(exchange, status, seconds)
 
 
 def _choose(method: str, leaf: Leaf[Endpoint]) -> Endpoint | None:

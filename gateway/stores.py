@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -10,36 +11,62 @@ from gateway.config import Config, ConfigError
 from gateway.config.secrets import SecretStore
 from portico.idempotency.scope import Locator
 from portico.idempotency.store import IdempotencyStore, StoreOptions
+from portico.limits.engine import LimitEngine
 from portico.redis.address import RedisURLError
 from portico.redis.client import RedisClient
 from portico.redis.embedded.server import EmbeddedRedis
 from portico.redis.errors import RedisUnavailable
-from portico.redis.startup import Level, check
+from portico.redis.options import Acknowledgement, RedisOptions
+from portico.redis.startup import Durability, Level, check
 
 logger = logging.getLogger("portico.gateway")
 
 _REFERENCES = ("env:", "file:")
+_CHECK_SECONDS = 1.0
 
 
 class Stores:
     """What is open: nothing where no Redis is configured and the embedded one is off."""
 
-    def __init__(self, redis: RedisClient | None, records: IdempotencyStore | None) -> None:
+    def __init__(
+        self,
+        redis: RedisClient | None = None,
+        records: IdempotencyStore | None = None,
+        locator: Locator | None = None,
+        engine: LimitEngine | None = None,
+    ) -> None:
         self.redis = redis
         self.records = records
+        self.locator = locator
+        self.unfit = ""  # why the server must not be used, where that was found out late
+        # Without a Redis the process counts alone.
+        self.engine = engine or LimitEngine(None)
 
     @property
     def missing(self) -> str:
         """Return what keeps the process from being ready, or nothing."""
+        if self.unfit:
+            return self.unfit
         if self.redis is None or self.redis.available:
             return ""
         return "redis cannot be reached"
 
+    async def check_later(self, durability: Durability) -> None:
+        """Look at a server that was away at the start, once it is there."""
+        if self.redis is None:
+            return
+        while not self.unfit:
+            await asyncio.sleep(_CHECK_SECONDS)
+            try:
+                if self.redis.available and await _is_checked(self.redis, durability):
+                    return
+            except ConfigError as error:
+                self.unfit = f"redis must not be used: {error.cause}"
+                logger.critical("%s (%s)", self.unfit, error.hint)
+
 
 @contextlib.asynccontextmanager
-async def open_stores(
-    config: Config, secrets: SecretStore, type_base: str
-) -> AsyncIterator[Stores]:
+async def open_redis(config: Config, secrets: SecretStore) -> AsyncIterator[RedisClient | None]:
     """Open the configured or the embedded Redis. A configured one may be away: it is tried again.
 
     Raises ConfigError for a URL that is none, EmbeddedRedisError when the embedded server fails.
@@ -52,33 +79,64 @@ async def open_stores(
             server = await stack.enter_async_context(EmbeddedRedis(config.data / "redis"))
             url = server.url
         if not url:
-            yield Stores(None, None)
+            yield None
             return
         try:
-            redis = await stack.enter_async_context(await RedisClient.open(url))
+            client = await RedisClient.open(url, options=_options(config))
         except RedisURLError as error:
             raise ConfigError("redis.url", str(error), "see docs/configuration.md") from None
-        await _check(redis)
-        secret = secrets.resolve(config.idempotency.secret, "idempotency.secret").encode()
+        yield await stack.enter_async_context(client)
+
+
+def key_locator(config: Config, secrets: SecretStore) -> Locator:
+    """Return what names the records of keys."""
+    return Locator(secrets.resolve(config.idempotency.secret, "idempotency.secret").encode())
+
+
+@contextlib.asynccontextmanager
+async def open_stores(
+    config: Config, secrets: SecretStore, type_base: str
+) -> AsyncIterator[Stores]:
+    """Open Redis and what is kept in it. Raises ConfigError for a server that must not be used."""
+    async with contextlib.AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(open_redis(config, secrets))
+        if redis is None:
+            yield Stores()
+            return
         options = StoreOptions(
-            type_base=type_base, quota_seconds=config.idempotency.retention_seconds
+            type_base=type_base,
+            acknowledged=config.redis.replicas > 0,
+            max_keys=config.idempotency.max_keys_per_client,
+            quota_seconds=config.idempotency.retention_seconds,
         )
-        store = IdempotencyStore(redis, Locator(secret), options)
-        records = await stack.enter_async_context(store)
-        yield Stores(redis, records)
+        locator = key_locator(config, secrets)
+        records = await stack.enter_async_context(IdempotencyStore(redis, locator, options))
+        engine = LimitEngine(redis, workers=config.rate_limits.processes)
+        stack.push_async_callback(engine.close)
+        stores = Stores(redis, records, locator, engine)
+        if not await _is_checked(redis, config.redis.durability):
+            later = asyncio.create_task(stores.check_later(config.redis.durability))
+            stack.callback(later.cancel)
+        yield stores
 
 
-async def _check(redis: RedisClient) -> None:
+def _options(config: Config) -> RedisOptions:
+    replicas = config.redis.replicas
+    return RedisOptions(acknowledgement=Acknowledgement(replicas=replicas) if replicas else None)
+
+
+async def _is_checked(redis: RedisClient, durability: Durability) -> bool:
     """Refuse a server that would lose records, and warn of what could not be made sure.
 
-    A server that cannot be reached yet is not looked at: readiness tells of it.
+    Return False for a server that cannot be reached yet: readiness tells of it.
     """
     try:
-        findings = await check(redis)
+        findings = await check(redis, durability)
     except RedisUnavailable:
         logger.warning("redis cannot be reached; writes with a key are refused until it is back")
-        return
+        return False
     for finding in findings:
         if finding.level is Level.REFUSE:
             raise ConfigError("redis.url", f"{finding.rule}: {finding.message}", finding.hint)
         logger.warning("redis %s: %s (%s)", finding.rule, finding.message, finding.hint)
+    return True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.postgres import Postgres, programs
 
@@ -30,6 +31,25 @@ def postgres() -> Iterator[Postgres]:
     server.start()
     yield server
     server.close()
+
+
+# What the tests of these folders share is expensive, or there once: one process runs them.
+_TOGETHER = {"e2e": "erp", "system_apis": "erp", "gateway": "gateway"}
+_APART = frozenset({"cli", "protocol", "portal", "identity"})  # folders of the gateway's tests
+
+
+class _ByFolder(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        _, first, *rest = nodeid.partition("::")[0].split("/")
+        if first == "gateway" and rest[0] in _APART:
+            return f"gateway/{rest[0]}"
+        return _TOGETHER.get(first, "/".join([first, *rest]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Say which tests stay together where several processes run them (`make test`)."""
+    return _ByFolder(config, log)
 
 
 def _missing(reporter: pytest.TerminalReporter) -> list[str]:

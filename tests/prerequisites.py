@@ -1,8 +1,8 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
-As root on a Debian system: Chromium for pages, a second Redis, NATS, PostgreSQL. Where there is
-npm: SAP's CAP runtime with SAP's service definitions, into the data folder. Elsewhere those tests
-are skipped, with one summary at the end of the run.
+As root on a Debian system: Chromium for pages, a second Redis, NATS, PostgreSQL. Where npm is:
+emulate, into a cache of this user, and SAP's CAP runtime with SAP's service definitions, into the
+data folder. Elsewhere those tests are skipped, with one summary at the end of the run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support import cap
+from support import cap, emulate
 
 PROGRAMS = {  # program: Debian package
     "chromium": "chromium",
@@ -36,6 +36,8 @@ def main() -> int:
 
 
 def _install_counterparts() -> None:
+    if not emulate.install():
+        print(f"emulate {emulate.VERSION} cannot be installed; tests that need it will be skipped")
     if cap.is_installed() or shutil.which("npm") is None:
         return
     print("installing SAP's runtime for the tests (about half a minute) …", flush=True)

@@ -18,7 +18,14 @@ COMMANDS = {
     "routes": "list the operations and where they are",
     "graph": "show which API calls which",
     "dlq": "list, show, replay and discard what could not be done",
+    "idempotency": "look at the records of keys, settle those in doubt",
+    "plan": "give a client another plan while the gateway runs",
+    "conformance": "test the Idempotency-Key of any HTTP API from outside",
     "token": "print an access token of a configured client",
+    "client": "add, change and end clients while the gateway runs",
+    "api-key": "give API keys to partners that cannot do OAuth",
+    "keys": "rotate the signing keys",
+    "user": "hash a password for the configuration",
     "sandbox": "run the systems for development",
     "new": "add an API: a contract, handlers and a test",
 }
@@ -44,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, rest: Sequence[str]) -> int:
     _add_project(Path.cwd())
-    module = importlib.import_module(f"gateway.cli.{command}")
+    module = importlib.import_module(f"gateway.cli.{command.replace('-', '_')}")
     parser = argparse.ArgumentParser(prog=f"portico {command}", description=COMMANDS[command])
     parser.add_argument(
         "--config", type=Path, help="the configuration file (default: portico.yaml, if there)"

@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 import httpx
 
-from gateway.app import AUDIENCE, key_file
+from gateway.app import AUDIENCE
+from gateway.authorization_server import key_ring
 from gateway.cli.configuration import read_config
 from gateway.cli.output import FINDINGS, FINE, CannotRunError
 from gateway.cli.serve import public_url
 from gateway.config import Config
-from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import TokenIssuer
 
 _BASE = "/experience/operations/v1"
@@ -101,9 +101,8 @@ def _refused(answer: httpx.Response) -> CannotRunError:
 
 def _token(config: Config, base: str) -> str:
     """Return a token of the gateway's own issuer: whoever can read its keys may operate it."""
-    issuer = TokenIssuer(
-        KeyRing(key_file(config)), issuer=config.identity.issuer or base, audience=AUDIENCE
-    )
+    name = config.identity.issuer or config.public_url.rstrip("/") or base
+    issuer = TokenIssuer(key_ring(config), issuer=name, audience=AUDIENCE)
     scopes = ["operations:read", "operations:write"]
     return issuer.mint(_CLIENT, _CLIENT, AUDIENCE, scopes, _TOKEN_SECONDS)
 

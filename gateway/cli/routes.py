@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from gateway.cli.configuration import read_config
 from gateway.cli.output import FINE
@@ -27,16 +28,17 @@ def run(options: argparse.Namespace) -> int:
         return FINE
     width = max((len(str(row["path"])) for row in rows), default=0)
     for row in rows:
-        scopes = " ".join(row["scopes"]) or "anyone"
+        scopes = "anyone" if row["anonymous"] else " ".join(row["scopes"]) or "any credentials"
         print(f"{row['method']:7} {row['path']:{width}}  {row['operationId']}  [{scopes}]")
     return FINE
 
 
-def _row(contract: Contract, operation: Operation) -> dict[str, list[str] | str]:
+def _row(contract: Contract, operation: Operation) -> dict[str, Any]:
     return {
         "api": contract.name,
         "method": operation.method,
         "path": contract.base_path + operation.template,
         "operationId": operation.operation_id,
         "scopes": sorted(operation.security.scopes()),
+        "anonymous": operation.security.anonymous,
     }

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import logging
+import os
+import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -16,11 +20,18 @@ from gateway.cli.announce import announcement
 from gateway.cli.configuration import read_config
 from gateway.cli.output import CannotRunError
 from gateway.cli.progress import ProgressBar
+from gateway.cli.workers import Assignment, Supervisor, supervisor_gone
 from gateway.config import Config, Listen
 from gateway.embedded import open_embedded
+from gateway.protocol.listening import bind
 from gateway.protocol.refusal import ProblemWriter
 from gateway.protocol.serve import ServeEvents, serve
 from gateway.protocol.serve import run as run_server
+from gateway.protocol.stopping import StopSignals
+from gateway.stores import open_redis
+
+# More than any machine has cores that this would help.
+_MAX_WORKERS = 256
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,12 +41,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--only", action="append", default=[], metavar="TIER/API", help="run only this API here"
     )
     parser.add_argument(
+        "--workers", type=_count, default=1, metavar="N", help="processes that answer (default: 1)"
+    )
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
         "--announce", action="store_true", help="print credentials and lines to try when ready"
     )
 
 
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= _MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {_MAX_WORKERS}")
+    return int(text)
+
+
 def run(options: argparse.Namespace) -> int:
     config = with_address(read_config(options.config), options.host, options.port)
+    if options.worker:
+        return Worker(config, options.only, Assignment.read(sys.stdin.buffer)).run()
+    if options.workers > 1:
+        return Workers(config, options).run()
     return Server(config, options.only, announce=options.announce).run()
 
 
@@ -81,11 +106,16 @@ class Server:
             self.gateway,
             host=listen.host,
             port=listen.port,
+            sock=self.listening(),
             limits=self.config.limits.protocol(),
             writer=self._writer(),
             lifespan=self.lifespan,
             events=ServeEvents(bound=self.bound, ready=self.ready, draining=self.draining),
         )
+
+    def listening(self) -> socket.socket | None:
+        """Return the socket to serve, None for one of its own at the configured address."""
+        return None
 
     def _writer(self) -> ProblemWriter:
         """Return what words refusals of the connection layer; a port of 0 is not known yet."""
@@ -121,3 +151,60 @@ class Server:
     def draining(self) -> None:
         """Make readiness fail."""
         self.gateway.draining = True
+
+
+class Workers(Server):
+    """The gateway as several processes; this one starts the embedded parts and answers nothing."""
+
+    def __init__(self, config: Config, options: argparse.Namespace) -> None:
+        super().__init__(config, options.only, announce=options.announce)
+        self._count: int = options.workers
+        words = [sys.executable, "-m", "gateway.cli", "serve", "--worker"]
+        words += ["--config", str(options.config)] if options.config else []
+        self._words = words + [word for name in options.only for word in ("--only", name)]
+
+    async def serve(self) -> int:
+        limits = self.config.limits.protocol()
+        sock = bind(self.config.listen.host, self.config.listen.port)
+        with contextlib.closing(sock), StopSignals(limits.force_seconds) as signals:
+            self.bound(*sock.getsockname()[:2])
+            supervisor = Supervisor(self.config, self._words, self._count)
+            try:
+                async with (
+                    open_redis(self.config, self.gateway.secrets),
+                    open_embedded(self.config, self.gateway.names, ProgressBar()) as injected,
+                ):
+                    signals.drain = supervisor.stop
+                    return await supervisor.run(sock, self.url, injected, self.ready)
+            except asyncio.CancelledError:
+                if signals.received is None:
+                    raise
+                return signals.exit_code
+
+
+class Worker(Server):
+    """One of several processes: it serves what its supervisor has bound and started."""
+
+    def __init__(self, config: Config, only: list[str], told: Assignment) -> None:
+        limits = config.rate_limits
+        processes = max(limits.processes, told.workers)
+        limits = limits.model_copy(update={"processes": processes})
+        super().__init__(config.model_copy(update={"rate_limits": limits}), only)
+        self._told = told
+
+    def listening(self) -> socket.socket:
+        return socket.socket(fileno=self._told.socket)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        watching = asyncio.create_task(self._watch())
+        async with self.gateway.run(self._told.url, self._told.injected):
+            yield
+        watching.cancel()
+
+    async def _watch(self) -> None:
+        await supervisor_gone(sys.stdin.buffer)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def ready(self) -> None:
+        self._told.tell_ready()

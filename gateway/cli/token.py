@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from gateway.app import AUDIENCE, key_file
+from gateway.app import AUDIENCE
+from gateway.authorization_server import key_ring
 from gateway.cli.configuration import read_config
 from gateway.cli.output import FINE, CannotRunError
 from gateway.cli.serve import public_url
-from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import SERVICE_LIFETIME_SECONDS, TokenIssuer
 
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
             f"its scopes are {', '.join(client.scopes)}",
         )
     issuer = TokenIssuer(
-        KeyRing(key_file(config)),
+        key_ring(config),
         issuer=config.identity.issuer or public_url(config, config.listen.port),
         audience=AUDIENCE,
     )

@@ -8,8 +8,12 @@ from gateway.config.model import (
     Client,
     Config,
     External,
+    Idempotency,
     Limits,
+    LimitSettings,
     Listen,
+    Metrics,
+    RateLimits,
     Scopes,
 )
 
@@ -20,8 +24,12 @@ __all__ = [
     "Config",
     "ConfigError",
     "External",
+    "Idempotency",
+    "LimitSettings",
     "Limits",
     "Listen",
+    "Metrics",
+    "RateLimits",
     "Scopes",
     "load_config",
 ]

@@ -12,6 +12,7 @@ from gateway.config.records import Pointer, SettingError, number_hint, shown, un
 
 _REFERENCE = "write env:NAME, file:PATH or generated:NAME"
 _DOCUMENT = "docs/configuration.md describes every setting"
+_SECRETS = frozenset({"settings", "set_headers", "password_hash", "initial_token"})
 _NUMBER_KINDS = frozenset({"int_type", "int_from_float", "float_type"})
 _TEXT_KINDS = frozenset({"string_type", "is_instance_of", "path_type"})
 _MAPPING_KINDS = frozenset({"dict_type", "model_type", "model_attributes_type"})
@@ -62,7 +63,7 @@ def _pointer(location: Sequence[int | str], data: object) -> Pointer:
 
 
 def _is_secret(pointer: Pointer) -> bool:
-    return any("secret" in part or part in {"settings", "set_headers"} for part in pointer)
+    return any("secret" in part or part in _SECRETS for part in pointer)
 
 
 def _expected(error: Any) -> tuple[str, str]:
@@ -99,6 +100,7 @@ _BY_KIND: Mapping[str, Callable[[Any], tuple[str, str]]] = {
     ),
 }
 _PATTERNS = {
+    r"^[A-Za-z0-9-]*$": ("the name of a header field such as Client-Cert", "leave out spaces"),
     r"^(/[A-Za-z0-9._~-]+)+$": ("a path such as /partner/weather", "begin with a slash"),
     r"^[\x21\x23-\x5b\x5d-\x7e]+$": ("a scope such as orders:read", "leave out spaces and quotes"),
 }

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from gateway.config import records
 from gateway.config.errors import ConfigError
 from gateway.config.explain import explain
-from gateway.config.model import Config, External
+from gateway.config.model import Client, Config, External, TrustedIssuer
 from gateway.config.records import Pointer, SettingError
+from gateway.identity.issuers.fetching import is_secure
 from gateway.upstream.options import UpstreamOptions
 from gateway.upstream.targets import Target
 from portico.contract.findings import ContractError
@@ -34,12 +35,14 @@ _PATHS: tuple[Pointer, ...] = (
     ("data",),
     ("contracts",),
     ("identity", "key_file"),
+    ("identity", "issuers", "*", "ca_file"),
+    ("clients", "*", "jwks"),
     ("external", "*", "contract"),
     ("external", "*", "upstream", "ca_file"),
     ("external", "*", "upstream", "client_certificate"),
     ("external", "*", "upstream", "client_key"),
 )
-_SEGMENTS_OF_PATH_OBJECTS = frozenset({"data", "contracts", "contract"})
+_SEGMENTS_OF_PATH_OBJECTS = frozenset({"data", "contracts", "contract", "jwks"})
 _EXTERNAL_NAME = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*\Z")
 # Where null is a value; everywhere else it is a setting left out.
 _FREE = frozenset({"settings"})
@@ -74,9 +77,48 @@ def _decode(data: dict[str, Any]) -> Config:
     _check(("limits", "connection"), config.limits.protocol)
     for index, network in enumerate(config.trusted_proxies):
         _check(("trusted_proxies", str(index)), ip_network, network)
+    for name, issuer in config.identity.issuers.items():
+        _check_issuer(("identity", "issuers", name), issuer)
+    for client_id, client in config.clients.items():
+        _check_client(("clients", client_id), client)
+    for index, network in enumerate(config.metrics.networks):
+        _check(("metrics", "networks", str(index)), ip_network, network)
     for name, external in config.external.items():
         _check_external(("external", name), external)
     return config
+
+
+def _check_issuer(pointer: Pointer, issuer: TrustedIssuer) -> None:
+    if not _EXTERNAL_NAME.match(pointer[-1]):
+        raise SettingError(pointer, "is not a name for an issuer", "use lower-case words: entra")
+    urls = {("issuer",): issuer.issuer, ("introspection", "url"): issuer.introspection.url}
+    for place, url in urls.items():
+        if (url or place == ("issuer",)) and not is_secure(url):
+            hint = "write the address as the issuer does, such as https://login.example.com"
+            raise SettingError((*pointer, *place), "is neither https nor this machine", hint)
+    if bool(issuer.introspection.client_id) != bool(issuer.introspection.client_secret):
+        hint = "give both, or neither: then opaque tokens are not accepted"
+        raise SettingError((*pointer, "introspection"), "has half of a client", hint)
+
+
+def _check_client(pointer: Pointer, client: Client) -> None:
+    """Check that a client has what it proves itself with, and nothing else."""
+    documented = "docs/configuration.md describes every setting"
+    for name, needed_by in _PROOFS.items():
+        needed, given = client.authentication in needed_by, bool(getattr(client, name))
+        if needed and not given:
+            raise SettingError(pointer, f"lacks {name}", f"add `{name}:` here; {documented}")
+        if given and not needed:
+            cause = f"is not used with authentication: {client.authentication}"
+            raise SettingError((*pointer, name), cause, "remove it")
+
+
+# What proves a client, by the methods that need it.
+_PROOFS = {
+    "secret": frozenset({"client_secret"}),
+    "jwks": frozenset({"private_key_jwt", "self_signed_tls_client_auth"}),
+    "tls_subject": frozenset({"tls_client_auth"}),
+}
 
 
 def _check_external(pointer: Pointer, external: External) -> None:

@@ -7,6 +7,7 @@ import inspect
 import sys
 import textwrap
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -67,9 +68,11 @@ def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, ""
     if get_origin(annotation) is dict:
-        value = get_args(annotation)[1]
-        if isinstance(value, type) and issubclass(value, BaseModel):
-            return value, ".NAME"
+        below, label = _inner(get_args(annotation)[1])
+        return below, f".NAME{label}"
+    if isinstance(annotation, UnionType):
+        # A section that may be absent.
+        return next((found for found in map(_inner, get_args(annotation)) if found[0]), (None, ""))
     return None, ""
 
 

@@ -1,4 +1,4 @@
-"""The clients that may ask for tokens, as configured. Their secrets are kept only as hashes."""
+"""The clients that may ask for tokens, configured or registered; secrets are kept as hashes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from gateway.identity.client_keys import ClientKeys
 from gateway.identity.errors import ClientRecordError
+from gateway.identity.redirect_uris import is_registered, wrong_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,37 +30,126 @@ _HASH = re.compile(_PREFIX + r"[0-9a-f]{64}\Z")
 _NO_DIGESTS = (secrets.token_bytes(32),) * MAX_SECRETS
 
 
+# How a client proves itself (RFC 7591 section 2, RFC 8705 section 2).
+BASIC = "client_secret_basic"
+POST = "client_secret_post"
+PRIVATE_KEY_JWT = "private_key_jwt"
+TLS_CLIENT_AUTH = "tls_client_auth"
+SELF_SIGNED_TLS = "self_signed_tls_client_auth"
+PUBLIC = "none"
+SECRET_METHODS = frozenset({BASIC, POST})
+AUTH_METHODS = (BASIC, POST, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, SELF_SIGNED_TLS, PUBLIC)
+
+CLIENT_CREDENTIALS = "client_credentials"
+AUTHORIZATION_CODE = "authorization_code"
+REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name of a grant
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
+GRANT_TYPES = (CLIENT_CREDENTIALS, AUTHORIZATION_CODE, REFRESH_TOKEN, TOKEN_EXCHANGE)
+# What a client may do without having proven that it is itself.
+_PUBLIC_GRANTS = frozenset({AUTHORIZATION_CODE, REFRESH_TOKEN})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRecord:
-    """A confidential client: its hashed secrets and the scopes it may ask for.
+    """A client: how it proves itself and what it may ask for.
 
-    `subject` is whom its tokens are for, by default the client itself (RFC 9068 section 2.2).
+    `subject` is whom its own tokens are for, by default the client itself (RFC 9068 section 2.2).
+    `audiences` are those it may get tokens for by token exchange, besides the gateway.
+    `first_party` clients need no consent, `introspects` lets one look at tokens of others.
+    `plan` is the one of the limits, empty for the default. Times are seconds of the epoch, 0 for
+    one that does not apply; a client with `registered_at` is not of the configuration.
     """
 
     client_id: str
-    secret_hashes: tuple[str, ...] = field(repr=False)
     scopes: frozenset[str]
+    secret_hashes: tuple[str, ...] = field(default=(), repr=False)
     subject: str = ""
+    name: str = ""
+    auth_methods: frozenset[str] = SECRET_METHODS
+    grant_types: frozenset[str] = frozenset({CLIENT_CREDENTIALS})
+    redirect_uris: tuple[str, ...] = ()
+    native: bool = False
+    first_party: bool = False
+    pushed_requests_only: bool = False
+    dpop_bound: bool = False
+    introspects: bool = False
+    audiences: frozenset[str] = frozenset()
+    plan: str = ""
+    jwks: Mapping[str, Any] | None = None
+    tls_subject: str = ""
+    registered_at: int = 0
+    secret_expires_at: int = 0
     digests: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+    keys: ClientKeys = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_id(self.client_id)
-        if not 1 <= len(self.secret_hashes) <= MAX_SECRETS:
-            raise ClientRecordError(
-                f"client {self.client_id} has {len(self.secret_hashes)} secrets, "
-                f"expected 1 to {MAX_SECRETS}"
-            )
-        if not all(_HASH.match(value) for value in self.secret_hashes):
-            raise ClientRecordError(
-                f"client {self.client_id} has a secret that is not hashed",
-                hint="give the result of hash_secret: sha256: and 64 hexadecimal digits",
-            )
+        self._check_secrets()
+        self._check_grants()
         for scope in self.scopes:
             if not _SCOPE.match(scope):
-                raise ClientRecordError(f"client {self.client_id} has the invalid scope {scope!r}")
+                raise self._wrong(f"has the invalid scope {scope!r}")
         # Decoded once, and as many for everyone, so that a comparison tells nothing by its time.
         digests = [bytes.fromhex(value.removeprefix(_PREFIX)) for value in self.secret_hashes]
         object.__setattr__(self, "digests", (*digests, *_NO_DIGESTS)[:MAX_SECRETS])
+        try:
+            object.__setattr__(self, "keys", ClientKeys.read(self.jwks))
+        except ValueError as error:
+            raise self._wrong(f"has unusable keys: {error}") from None
+        self._check_proof()
+
+    @property
+    def display_name(self) -> str:
+        """Return what people are shown."""
+        return self.name or self.client_id
+
+    def allows_redirect(self, uri: str) -> bool:
+        """Return whether an authorization response may be sent there."""
+        return is_registered(uri, self.redirect_uris, native=self.native)
+
+    def _check_secrets(self) -> None:
+        count, needed = len(self.secret_hashes), bool(self.auth_methods & SECRET_METHODS)
+        if count > MAX_SECRETS or (needed and not count):
+            raise self._wrong(f"has {count} secrets, expected 1 to {MAX_SECRETS}")
+        if count and not needed:
+            raise self._wrong("has a secret that its authentication method does not use")
+        if not all(_HASH.match(value) for value in self.secret_hashes):
+            raise self._wrong(
+                "has a secret that is not hashed",
+                hint="give the result of hash_secret: sha256: and 64 hexadecimal digits",
+            )
+
+    def _check_grants(self) -> None:
+        unknown = self.grant_types - set(GRANT_TYPES) | self.auth_methods - set(AUTH_METHODS)
+        if unknown or not self.auth_methods:
+            raise self._wrong(f"uses {', '.join(sorted(unknown)) or 'no authentication method'}")
+        if PUBLIC in self.auth_methods and (
+            len(self.auth_methods) > 1 or not self.grant_types <= _PUBLIC_GRANTS
+        ):
+            raise self._wrong(
+                "is public, so it cannot prove itself",
+                hint="a public client uses authorization_code and refresh_token only",
+            )
+        if AUTHORIZATION_CODE in self.grant_types and not self.redirect_uris:
+            raise self._wrong("uses authorization_code and has no redirect_uris")
+        if REFRESH_TOKEN in self.grant_types and AUTHORIZATION_CODE not in self.grant_types:
+            raise self._wrong("uses refresh_token without authorization_code")
+        for uri in self.redirect_uris:
+            reason = wrong_with(uri, native=self.native)
+            if reason:
+                raise self._wrong(f"has the redirect URI {uri[:80]!r}, which {reason}")
+
+    def _check_proof(self) -> None:
+        """Check that there is something to prove each method with."""
+        if PRIVATE_KEY_JWT in self.auth_methods and not self.keys.verification:
+            raise self._wrong("uses private_key_jwt and has no public key in jwks")
+        if SELF_SIGNED_TLS in self.auth_methods and not self.keys.thumbprints:
+            raise self._wrong("uses self_signed_tls_client_auth and has no certificate in jwks")
+        if TLS_CLIENT_AUTH in self.auth_methods and not self.tls_subject:
+            raise self._wrong("uses tls_client_auth and has no tls_subject")
+
+    def _wrong(self, what: str, *, hint: str = "") -> ClientRecordError:
+        return ClientRecordError(f"client {self.client_id} {what}", hint=hint)
 
 
 class ClientSource(Protocol):
@@ -70,15 +161,25 @@ class ClientSource(Protocol):
 
 
 class ClientRegistry:
-    """The clients of the configuration."""
+    """The clients of the configuration, and behind them those that registered.
 
-    __slots__ = ("_clients",)
+    A configured client is found whatever the state of the store is.
+    """
 
-    def __init__(self, records: Iterable[ClientRecord]) -> None:
+    __slots__ = ("_clients", "_registered")
+
+    def __init__(
+        self, records: Iterable[ClientRecord], registered: ClientSource | None = None
+    ) -> None:
         self._clients = _by_id(records)
+        self._registered = registered
 
     async def find(self, client_id: str) -> ClientRecord | None:
-        return self._clients.get(client_id)
+        """Return the client. Raises RedisFailure where only the store could tell."""
+        record = self._clients.get(client_id)
+        if record is not None or self._registered is None:
+            return record
+        return await self._registered.find(client_id)
 
     def __repr__(self) -> str:
         return f"<ClientRegistry [{', '.join(self._clients)}]>"

@@ -9,6 +9,17 @@ from authlib.common.security import is_secure_transport
 from gateway.identity.errors import IssuerError
 
 TOKEN_PATH = "/oauth2/token"  # noqa: S105 - a path, not a password
+AUTHORIZE_PATH = "/oauth2/authorize"
+INTROSPECT_PATH = "/oauth2/introspect"
+REVOKE_PATH = "/oauth2/revoke"
+PUSHED_REQUEST_PATH = "/oauth2/par"
+REGISTER_PATH = "/oauth2/register"
+SIGN_IN_PATH = "/oauth2/sign-in"
+SIGN_OUT_PATH = "/oauth2/sign-out"
+CONSENT_PATH = "/oauth2/consent"
+UPSTREAM_PATH = "/oauth2/sign-in/upstream"
+CALLBACK_PATH = "/oauth2/sign-in/callback"
+STYLE_PATH = "/oauth2/style.css"
 JWKS_PATH = "/.well-known/jwks.json"
 _METADATA_PREFIX = "/.well-known/oauth-authorization-server"
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.identity.errors import KeyRingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MAX_FILE_BYTES = 64 * 1024
@@ -58,6 +59,35 @@ def read(path: Path) -> KeyFile:
             hint=f"run chmod 600 {path}, and replace the keys if someone may have read them",
         )
     return KeyFile(content=content, stamp=(status.st_mtime_ns, status.st_ino, status.st_size))
+
+
+def replace(path: Path, change: Callable[[bytes], bytes | None]) -> None:
+    """Write what `change` makes of the content, unless that is None; one process at a time."""
+    try:
+        with _locked(path.parent):
+            content = change(read(path).content)
+            if content is None:
+                return
+            temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+            _write_private(temporary, content)
+            # Whoever reads sees the old file or the new one.
+            temporary.replace(path)
+            _sync_directory(path.parent)
+    except OSError as error:
+        raise KeyRingError(
+            f"cannot write the signing keys in {path}: {error.strerror}",
+            hint="let the user who runs this process write in the folder",
+        ) from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _create(path: Path, content: bytes) -> None:

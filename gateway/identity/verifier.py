@@ -1,4 +1,4 @@
-"""Verifying access tokens: from the Authorization header to a caller, or a problem."""
+"""Verifying access tokens: from the token as it was sent to the caller that it names."""
 
 from __future__ import annotations
 
@@ -6,134 +6,151 @@ import time
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from gateway.identity.challenge import Challenge, too_many_failures
-from gateway.identity.claims import MAX_LEEWAY_SECONDS, TokenCaller, check_header, read_caller
+from gateway.identity.claims import TokenCaller, check_header, read_caller
 from gateway.identity.compact import CompactToken, InvalidTokenError, read_claims, read_compact
 from gateway.identity.failure_limit import FailureLimit, network_of
-from gateway.identity.issuer import checked_issuer
-from gateway.identity.keys import ES256, KeyRing
 from gateway.identity.token_cache import TokenCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gateway.identity.issuers.trusted import RingKeys, TrustedIssuer
+    from gateway.identity.revocation import Revocations
+
 # A forged token costs about 100 us of CPU, so one address can burn 0.02 % of a core.
 FAILURES_PER_ADDRESS = "120/minute"
-# Hosts that follow network time differ by less.
-LEEWAY_SECONDS = 5.0
+_NOT_GENUINE = "the token is not signed by an issuer that is trusted here"
 
-_SCHEME = b"bearer "
+
+class HeldOffError(Exception):
+    """An address sent too many tokens that do not verify; nothing of this one was looked at."""
+
+    def __init__(self, wait_seconds: int) -> None:
+        super().__init__(wait_seconds)
+        self.wait_seconds = wait_seconds
 
 
 class TokenVerifier:
-    """Verifies tokens of the built-in issuer, for the gateway or for one API by its name.
+    """Verifies tokens of the built-in issuer and of others that are trusted.
 
-    A token that was verified within the last minute costs a hash and a dictionary lookup.
-    `challenge` makes the problems, also those the pipeline raises about scopes.
+    A token that was verified within the last minute costs a hash and a dictionary lookup, and
+    no coroutine. For whom a token is, and what it allows, is not decided here.
     """
 
     __slots__ = (
-        "_audience",
+        "_built_in",
         "_cache",
         "_clock",
         "_failures",
-        "_issuer",
-        "_keys",
-        "_leeway_seconds",
-        "_snapshot",
-        "challenge",
+        "_introspected",
+        "_issuers",
+        "_revocations",
+        "_ring",
     )
 
     def __init__(
         self,
-        keys: KeyRing,
+        built_in: TrustedIssuer,
+        ring: RingKeys,
+        others: Sequence[TrustedIssuer] = (),
         *,
-        issuer: str,
-        audience: str,
-        realm: str = "portico",
-        leeway_seconds: float = LEEWAY_SECONDS,
         failures_per_address: str = FAILURES_PER_ADDRESS,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not 0 <= leeway_seconds <= MAX_LEEWAY_SECONDS:
-            raise ValueError(f"leeway of {leeway_seconds} s, expected 0 to {MAX_LEEWAY_SECONDS}")
-        self._keys = keys
-        self._snapshot = keys.snapshot
-        self._issuer = checked_issuer(issuer)
-        self._audience = audience
-        self._leeway_seconds = leeway_seconds
+        self._built_in = built_in
+        self._ring = ring
+        self._issuers = {one.policy.issuer: one for one in (*others, built_in)}
+        self._introspected = [one.introspector for one in others if one.introspector is not None]
+        self._revocations: Revocations | None = None
         self._clock = clock
         self._cache = TokenCache()
         self._failures = FailureLimit(
             failures_per_address, scope="token", key_function=network_of, clock=clock
         )
-        self.challenge = Challenge(realm)
 
-    def verify(
-        self, authorization: Sequence[bytes], audience: str = "", address: str = ""
-    ) -> TokenCaller:
-        """Return who is calling, from the values of the request's Authorization headers.
+    def watch(self, revocations: Revocations) -> None:
+        """Look tokens up among the revoked ones from now on."""
+        self._revocations = revocations
 
-        `audience` is the name of the API called: a token is accepted if it is for that API
-        or for the gateway. `address` is the client's. Raises Problem: 401 with a challenge,
-        400 for more than one header, 429 for an address that failed too often.
-        """
-        token = self._bearer_token(authorization)
-        if self._snapshot is not self._keys.snapshot:
-            self._forget()
-        now = self._clock()
-        digest = sha256(token).digest()
-        caller = self._cache.get(digest, now)
-        if caller is None:
-            caller = self._admit(token, address, now)
-            self._cache.put(digest, caller, now)
-        if self._audience in caller.audiences or audience in caller.audiences:
+    def revoked(self, token_id: str) -> None:
+        """Take note of a token that another worker has revoked."""
+        if self._revocations is not None:
+            self._revocations.note(token_id)
+
+    def cached(self, token: bytes) -> TokenCaller | None:
+        """Return the caller of a token that was verified before and is still good."""
+        if self._ring.renew():
+            self.forget()
+        caller = self._cache.get(sha256(token).digest(), self._clock())
+        if caller is None or self._revocations is None:
             return caller
-        raise self.challenge.invalid_token("the token is for another audience")
+        return None if self._revocations.knows(caller.token_id) else caller
 
-    def _bearer_token(self, authorization: Sequence[bytes]) -> bytes:
-        if not authorization:
-            raise self.challenge.missing()
-        if len(authorization) > 1:
-            raise self.challenge.invalid_request("the request has more than one Authorization")
-        value = authorization[0]
-        if value[: len(_SCHEME)].lower() == _SCHEME:
-            return value[len(_SCHEME) :].lstrip(b" ")
-        if value.lower() == _SCHEME.rstrip():
-            raise self.challenge.invalid_token("there is no token after Bearer")
-        # Another scheme: nothing usable was presented, so no error code (RFC 6750 section 3.1).
-        raise self.challenge.missing()
+    async def verify(self, token: bytes, address: str = "") -> TokenCaller:
+        """Return the caller of a token. `address` is the client's.
 
-    def _admit(self, token: bytes, address: str, now: float) -> TokenCaller:
+        Raises InvalidTokenError, HeldOffError for an address that failed too often, and
+        IssuerUnavailableError when nobody can say.
+        """
+        caller = self.cached(token)
+        if caller is not None:
+            return caller
         wait_seconds = self._failures.wait_seconds(address)
         if wait_seconds:
-            raise too_many_failures(wait_seconds)
+            raise HeldOffError(wait_seconds)
+        now = self._clock()
         try:
-            compact = read_compact(token)
-            check_header(compact.header)
-            self._check_signature(compact)
-            return read_caller(
-                read_claims(compact),
-                issuer=self._issuer,
-                now=now,
-                leeway_seconds=self._leeway_seconds,
-            )
-        except InvalidTokenError as error:
+            caller = await self._admit(token, now)
+        except InvalidTokenError:
             self._failures.record(address)
-            raise self.challenge.invalid_token(str(error)) from error
+            raise
+        self._cache.put(sha256(token).digest(), caller, now)
+        return caller
 
-    def _check_signature(self, token: CompactToken) -> None:
-        key_id = token.header.get("kid")
-        known = self._snapshot.verification.get(key_id) if isinstance(key_id, str) else None
-        # An unknown key costs and says the same as a wrong signature.
-        key = known or self._snapshot.signing
-        genuine = ES256.verify(token.signing_input, token.signature, key)
-        if known is None or not genuine:
-            raise InvalidTokenError("the token is not signed by this issuer")
-
-    def _forget(self) -> None:
-        self._snapshot = self._keys.snapshot
+    def forget(self) -> None:
+        """Verify every token anew when it comes next."""
         self._cache.clear()
 
+    async def _admit(self, token: bytes, now: float) -> TokenCaller:
+        if self._introspected and token.count(b".") != 2:
+            caller = await self._introspect(token, now)
+        else:
+            caller = await self._read(read_compact(token), now)
+        if (
+            caller.token_id
+            and self._revocations is not None
+            and await self._revocations.find(caller.token_id)
+        ):
+            raise InvalidTokenError("the token was revoked")
+        return caller
+
+    async def _read(self, token: CompactToken, now: float) -> TokenCaller:
+        claims = read_claims(token)
+        named = claims.get("iss")
+        known = self._issuers.get(named) if isinstance(named, str) else None
+        issuer = known or self._built_in
+        check_header(token.header, issuer.policy)
+        await self._check_signature(token, issuer, is_known=known is not None)
+        return read_caller(claims, policy=issuer.policy, now=now)
+
+    async def _check_signature(
+        self, token: CompactToken, issuer: TrustedIssuer, *, is_known: bool
+    ) -> None:
+        algorithm = str(token.header["alg"])
+        found = await issuer.keys.find(token.header.get("kid")) if is_known else None
+        # An unknown issuer or key costs and says the same as a wrong signature.
+        key = found or issuer.keys.fitting(algorithm)
+        genuine = key is not None and key.verifies(algorithm, token.signing_input, token.signature)
+        if found is None or not genuine:
+            raise InvalidTokenError(_NOT_GENUINE)
+
+    async def _introspect(self, token: bytes, now: float) -> TokenCaller:
+        digest = sha256(token).digest()
+        for introspector in self._introspected:
+            caller = await introspector.find(token, digest, now)
+            if caller is not None:
+                return caller
+        raise InvalidTokenError("the token is not active")
+
     def __repr__(self) -> str:
-        return f"<TokenVerifier {self._issuer} for {self._audience} {self._cache!r}>"
+        return f"<TokenVerifier [{', '.join(self._issuers)}] {self._cache!r}>"

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, cast
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from portico.problems import INTERNAL_ERROR, Problem
 
@@ -25,6 +25,12 @@ _logger = logging.getLogger(__name__)
 
 REQUEST_ID = "portico.request_id"
 """The scope key under which an application may leave its request id for a later 500."""
+CYCLE = "portico.cycle"
+"""The scope key of the cycle itself, for an application that reads and answers in one step."""
+
+# Fields that change how a message is framed, and responses without content: uvicorn knows them.
+_FRAMING = frozenset({b"connection", b"transfer-encoding", b"upgrade"})
+_WITHOUT_CONTENT = frozenset({204, 304})
 
 
 class Outlet:
@@ -43,7 +49,52 @@ class Cycle(RequestResponseCycle):
 
     gate: Gate  # set by the connection; the constructor is uvicorn's
 
+    def whole_body(self) -> bytes | None:
+        """Return the request body if all of it is here, as `receive` would; None if not."""
+        if self.more_body or self.waiting_for_100_continue or self.disconnected:
+            return None
+        self.message_event.clear()
+        body = bytes(self.body)
+        self.body = bytearray()
+        return body
+
+    def respond(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Send a whole response at once; return False where `send` has to do it.
+
+        The fields have their Content-Length. What takes two messages, two coroutines and a look
+        at each field otherwise is one write here.
+        """
+        if (
+            self.response_started
+            or self.disconnected
+            or not self.keep_alive
+            or self.flow.write_paused
+            or status in _WITHOUT_CONTENT
+            or self.scope["method"] == "HEAD"
+        ):
+            return False
+        fields = self.default_headers + fields
+        length, is_sized = b"%d" % len(body), False
+        for name, value in fields:
+            if name == b"content-length":
+                is_sized = value == length
+            elif name in _FRAMING or not self.gate.knows_field(name):
+                return False
+        if not is_sized:
+            return False
+        lines = b"".join([b"%b: %b\r\n" % field for field in fields])
+        if lines.count(b"\n") != len(fields) or lines.count(b"\r") != len(fields) or b"\0" in lines:
+            return False  # `send` names what is wrong
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body))
+        self.message_event.set()
+        self.on_response()
+        return True
+
     async def run_asgi(self, app: ASGI3Application) -> None:
+        extensions = cast("dict[str, object]", self.scope)  # ASGI lets applications add keys
+        extensions[CYCLE] = self
         try:
             await app(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -59,7 +110,9 @@ class Cycle(RequestResponseCycle):
                 _logger.error("request %s was left without an answer", self._request_id())
                 await self._fail(Problem(INTERNAL_ERROR))
         finally:
-            self.on_response = nothing  # so that the connection and this cycle can be freed
+            # So that the connection, this cycle and its scope can be freed.
+            self.on_response = nothing
+            del extensions[CYCLE]
 
     async def answer_busy(self, *_: object) -> None:
         """Answer, in the place of the application, that there are too many requests already."""
@@ -81,7 +134,7 @@ class Cycle(RequestResponseCycle):
             await self.send_problem(problem)
 
     def _request_id(self) -> str:
-        extensions = cast("dict[str, object]", self.scope)  # ASGI lets applications add keys
+        extensions = cast("dict[str, object]", self.scope)
         known = extensions.get(REQUEST_ID)
         if isinstance(known, str):
             return known
@@ -93,6 +146,11 @@ class OldCycle(Cycle):
     """A request of HTTP/1.0: without Content-Length its response ends with the connection."""
 
     unframed = False
+
+    def respond(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Return False: how the message ends is seen by `send`."""
+        del status, fields, body
+        return False
 
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "http.response.start":

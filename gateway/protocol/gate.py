@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +13,11 @@ from portico.problems import UNAVAILABLE, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+# Responses have few different fields; beyond these they are looked at each time.
+_MAX_FIELDS = 1000
+_FIELD_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
 class Connection(Protocol):
@@ -36,6 +42,7 @@ class Gate:
     __slots__ = (
         "_admitted",
         "_connections",
+        "_fields",
         "_lingering",
         "_peers",
         "_ticked_at",
@@ -62,6 +69,7 @@ class Gate:
         self._peers: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._ticked_at = 0.0
+        self._fields: set[bytes] = set()
 
     def __repr__(self) -> str:
         return f"<Gate {len(self._admitted)} admitted, {len(self._lingering)} lingering>"
@@ -103,6 +111,15 @@ class Gate:
         """Return a 503 that says when to come back."""
         retry_after = str(self.limits.retry_after_seconds)
         return Problem(UNAVAILABLE, detail, headers=[("retry-after", retry_after)])
+
+    def knows_field(self, name: bytes) -> bool:
+        """Tell whether this is a lower-case field name (RFC 9110, 5.1); the answer is kept."""
+        if name in self._fields:
+            return True
+        if len(self._fields) < _MAX_FIELDS and _FIELD_NAME.fullmatch(name):
+            self._fields.add(name)
+            return True
+        return False
 
     def advance(self, seconds: float) -> None:
         """Move the clock and sweep every connection."""

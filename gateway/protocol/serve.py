@@ -52,6 +52,7 @@ async def serve(
     *,
     host: str,
     port: int,
+    sock: socket.socket | None = None,
     limits: ProtocolLimits | None = None,
     writer: ProblemWriter | None = None,
     lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
@@ -59,6 +60,7 @@ async def serve(
 ) -> int:
     """Serve until a signal and return the exit code; raise `ListenError` if the port is taken.
 
+    With `sock` that one is listened on, which other processes may share, instead of the address.
     `lifespan` is entered once the port is ours and left after the last answer. The first signal
     drains, a second one stops at once. The code is 0 after a whole drain, 1 if requests had to be
     cut, and that of the signal if it came before readiness or twice.
@@ -66,14 +68,15 @@ async def serve(
     events = events or ServeEvents()
     limits = fit_open_files(limits or ProtocolLimits())
     gate = Gate(limits, writer, events.refused)
-    with contextlib.closing(bind(host, port)) as sock, StopSignals(limits.force_seconds) as signals:
-        events.bound(*sock.getsockname()[:2])
+    listening = sock or bind(host, port)
+    with contextlib.closing(listening), StopSignals(limits.force_seconds) as signals:
+        events.bound(*listening.getsockname()[:2])
         server = DrainingServer(server_config(app, gate), gate, events)
         try:
             async with lifespan() if lifespan else contextlib.nullcontext():
                 signals.drain = server.stop
                 with _quiet_collector():
-                    await server.serve(sockets=[sock])
+                    await server.serve(sockets=[listening])
         except asyncio.CancelledError:
             if signals.received is None:
                 raise  # it is the caller's cancellation, not a signal's

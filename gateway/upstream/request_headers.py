@@ -203,6 +203,7 @@ class RequestHeaders:
         options = self._options
         unwanted = {
             b"authorization": not options.forward_authorization,
+            b"dpop": not options.forward_authorization,
             b"idempotency-key": not options.forward_idempotency_key,
             b"cookie": options.cookies == "drop",
             b"accept-encoding": options.accept_encoding == "identity",

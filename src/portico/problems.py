@@ -93,7 +93,7 @@ UNAUTHENTICATED = ProblemType(
     slug="unauthenticated",
     status=401,
     title="Credentials are missing or not accepted",
-    meaning="The operation needs an access token and the request carries none that is valid.",
+    meaning="The operation needs credentials and the request carries none that are valid.",
     remedy="Get a token at /oauth2/token and send it as Authorization: Bearer.",
 )
 FORBIDDEN = ProblemType(
@@ -102,6 +102,27 @@ FORBIDDEN = ProblemType(
     title="The credentials do not allow this operation",
     meaning="The token is valid but lacks a scope that the contract requires.",
     remedy="Ask for a token with the scopes named in the problem.",
+)
+CALLER_NOT_ALLOWED = ProblemType(
+    slug="caller-not-allowed",
+    status=403,
+    title="This caller may not call this API",
+    meaning="The credentials are good, but they are of an API or client outside the layer above.",
+    remedy="Call along the layers: a process API for what a system does, and not the system.",
+)
+IDENTITY_UNAVAILABLE = ProblemType(
+    slug="identity-unavailable",
+    status=503,
+    title="The credentials cannot be checked now",
+    meaning="Whoever issued the token, or the store that knows of its use, does not answer.",
+    remedy="Wait for the seconds in Retry-After and send the request again.",
+)
+STEP_UP = ProblemType(
+    slug="insufficient-user-authentication",
+    status=401,
+    title="The user has to authenticate again",
+    meaning="The token is valid, but its user signed in too long ago or not strongly enough.",
+    remedy="Ask for a token with the acr_values and max_age of the WWW-Authenticate header.",
 )
 NOT_FOUND = ProblemType(
     slug="not-found",
@@ -250,7 +271,9 @@ PROBLEM_TYPES = _types(
     INVALID_PARAMETER,
     INVALID_CONTENT,
     UNAUTHENTICATED,
+    STEP_UP,
     FORBIDDEN,
+    CALLER_NOT_ALLOWED,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     NOT_ACCEPTABLE,
@@ -268,6 +291,7 @@ PROBLEM_TYPES = _types(
     NOT_IMPLEMENTED,
     BAD_UPSTREAM,
     UNAVAILABLE,
+    IDENTITY_UNAVAILABLE,
     SYSTEM_UNAVAILABLE,
     DEADLINE_EXCEEDED,
     LOOP_DETECTED,

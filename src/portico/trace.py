@@ -25,7 +25,8 @@ class Trace:
     @classmethod
     def start(cls) -> Trace:
         """Return a new trace with random ids and the random flag set."""
-        return cls(f"{random.getrandbits(128) or 1:032x}", _span_id(), 0x02)
+        ids = f"{random.getrandbits(192):048x}"
+        return cls(ids[:32], ids[32:], 0x02)
 
     @classmethod
     def parse(cls, parents: Sequence[str], states: Sequence[str] = ()) -> Trace | None:

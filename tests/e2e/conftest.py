@@ -70,16 +70,20 @@ def running(folder: Path, *words: str, config: str = CONFIG) -> Iterator[Network
     """Run `portico serve` until the end of the block, in a folder with this configuration."""
     (folder / "portico.yaml").write_text(config)
     environment = {name: value for name, value in os.environ.items() if name != "PORT"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", "serve", *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-    ) as process:
+    errors = folder / "errors.txt"
+    with (
+        errors.open("w") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "gateway.cli", "serve", *words],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            env=environment,
+        ) as process,
+    ):
         try:
-            printed = _until_ready(process)
+            printed = _until_ready(process, errors)
             line = next(line for line in printed if "Portico is ready at" in line)
             url = line.split(" at ")[1].split(" ")[0].strip()
             with httpx.Client(timeout=30.0) as http:
@@ -90,13 +94,13 @@ def running(folder: Path, *words: str, config: str = CONFIG) -> Iterator[Network
                 process.wait(timeout=30)
 
 
-def _until_ready(process: subprocess.Popen[str]) -> list[str]:
+def _until_ready(process: subprocess.Popen[str], errors: Path) -> list[str]:
     printed = []
     for line in process.stdout or ():
         printed.append(line)
         if "Ctrl-C" in line or (line.startswith("Portico is ready at") and "portal:" in line):
             return printed
-    raise RuntimeError(f"the network did not start: {''.join(printed)}")
+    raise RuntimeError(f"the network did not start: {''.join(printed)}{errors.read_text()}")
 
 
 @pytest.fixture(scope="session")

@@ -490,22 +490,18 @@ def test_an_unsecured_operation_may_ask_for_scopes(upstream: Upstream, tmp_path:
         assert served.request("GET", path, token=token).status_code == 200
 
 
-def keyed(folder: Path) -> Path:
-    """Return a document with one operation behind OAuth and one behind an API key."""
+def protected(folder: Path) -> Path:
+    """Return a document with one operation behind OAuth and one behind passwords."""
     document = json.loads(FILES.read_text())
-    document["components"]["securitySchemes"]["key"] = {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-Key",
-    }
-    document["paths"]["/events"]["get"]["security"] = [{"key": []}]
-    path = folder / "keyed.json"
+    document["components"]["securitySchemes"]["basic"] = {"type": "http", "scheme": "basic"}
+    document["paths"]["/events"]["get"]["security"] = [{"basic": []}]
+    path = folder / "protected.json"
     path.write_text(json.dumps(document))
     return path
 
 
 def test_a_scheme_that_is_not_enforced_needs_a_decision(tmp_path: Path) -> None:
-    api = files("http://127.0.0.1:9").model_copy(update={"contract": keyed(tmp_path)})
+    api = files("http://127.0.0.1:9").model_copy(update={"contract": protected(tmp_path)})
 
     with pytest.raises(ContractError) as raised:
         Gateway(config(tmp_path, files=api))
@@ -518,7 +514,7 @@ def test_the_decision_is_for_the_operations_that_need_one(
 ) -> None:
     """What the document secures by a scheme that is enforced stays secured by it."""
     api = files(upstream.url, unsecured="anonymous").model_copy(
-        update={"contract": keyed(tmp_path)}
+        update={"contract": protected(tmp_path)}
     )
     with serving(config(tmp_path, files=api)) as served:
         assert served.request("GET", "/store/echo/a", token="").status_code == 401

@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.serving import Served, eventually, network_config, serving
+from tests.support.serving import (
+    BASKET,
+    KIOSK,
+    PUBLIC_URL,
+    Served,
+    eventually,
+    in_process,
+    network_config,
+    serving,
+)
 
 BASE = "/experience/kiosk/v1"
 
@@ -39,7 +48,11 @@ def test_a_stranger_learns_nothing_about_the_contract(
     )
 
     assert response.status_code == 401
-    assert response.headers["www-authenticate"] == 'Bearer realm="portico"'
+    metadata = f"{PUBLIC_URL}/.well-known/oauth-protected-resource{BASE}"
+    assert (
+        response.headers["www-authenticate"]
+        == f'Bearer realm="portico", resource_metadata="{metadata}"'
+    )
     assert "errors" not in response.json()
 
 
@@ -246,16 +259,12 @@ def test_a_handler_runs_on_when_its_client_leaves(gateway: Served) -> None:
     assert eventually(lambda: len(handlers.finished) > before)
 
 
-def test_a_handler_is_stopped_at_its_deadline(gateway: Served) -> None:
+def test_a_handler_is_stopped_at_its_deadline(tmp_path: Path) -> None:
     from experience_apis.kiosk import handlers
 
-    started = time.monotonic()
-    response = gateway.request(
-        "GET",
-        f"{BASE}/slow?seconds=20",
-        token=gateway.token(audience="experience/kiosk.v1"),
-        headers={"Portico-Timeout-Ms": "200"},
-    )
+    with in_process(tmp_path, apis={"experience/kiosk.v1": {"timeout_seconds": 0.2}}) as served:
+        started = time.monotonic()
+        response = served.request("GET", f"{BASE}/slow?seconds=20")
 
     assert response.status_code == 504
     assert time.monotonic() - started < 1
@@ -264,10 +273,11 @@ def test_a_handler_is_stopped_at_its_deadline(gateway: Served) -> None:
 
 @pytest.mark.parametrize("value", ["", "-1", "1e3", "9" * 5000, "1 2"])
 def test_a_budget_that_is_no_number_is_ignored(gateway: Served, value: str) -> None:
-    response = gateway.request(
-        "GET",
-        f"{BASE}/public",
-        token=gateway.token(audience="experience/kiosk.v1"),
+    response = gateway.as_tier(
+        KIOSK,
+        BASKET,
+        "/process/basket/v1/relay",
+        json={"operation": "echo", "arguments": {"name": "n"}},
         headers={"Portico-Timeout-Ms": value},
     )
 

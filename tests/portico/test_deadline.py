@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import doctest
 from time import monotonic
 
 import pytest
 
 from portico import deadline
-from portico.deadline import Deadline
+from portico.deadline import TICK_SECONDS, Deadline, Watch
 
 
 def test_time_passes() -> None:
@@ -48,3 +49,69 @@ def test_it_says_how_much_is_left() -> None:
 
 def test_the_example_is_true() -> None:
     assert doctest.testmod(deadline).failed == 0
+
+
+@pytest.mark.anyio
+async def test_work_past_its_deadline_is_ended() -> None:
+    watch, begun = Watch(), monotonic()
+
+    with pytest.raises(TimeoutError), watch.until(Deadline.after(0.05)):
+        await asyncio.sleep(5)
+
+    assert 0.05 <= monotonic() - begun < 0.05 + 10 * TICK_SECONDS
+    assert repr(watch) == "<Watch 0 running>"
+
+
+@pytest.mark.anyio
+async def test_work_within_its_deadline_is_left_alone() -> None:
+    watch = Watch()
+
+    with watch.until(Deadline.after(0.2)) as _:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.25)
+
+    assert repr(watch) == "<Watch 0 running>"
+
+
+@pytest.mark.anyio
+async def test_a_cancellation_from_outside_stays_one() -> None:
+    watch = Watch()
+
+    async def work() -> None:
+        with watch.until(Deadline.after(5)):
+            await asyncio.sleep(5)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0.01)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.anyio
+async def test_of_nested_deadlines_the_nearer_one_ends_its_own_work() -> None:
+    watch, met = Watch(), []
+
+    with watch.until(Deadline.after(5)):
+        try:
+            with watch.until(Deadline.after(0.01)):
+                await asyncio.sleep(5)
+        except TimeoutError:
+            met.append("inner")
+        await asyncio.sleep(0)
+        met.append("outer goes on")
+
+    assert met == ["inner", "outer goes on"]
+
+
+@pytest.mark.anyio
+async def test_the_timer_runs_only_while_there_is_work() -> None:
+    watch = Watch()
+    with watch.until(Deadline.after(5)):
+        await asyncio.sleep(0)
+        assert watch._timer is not None
+
+    await asyncio.sleep(3 * TICK_SECONDS)
+
+    assert watch._timer is None

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import uvloop
 
-from gateway.app import AUDIENCE, Gateway, key_file
+from gateway.app import AUDIENCE, Gateway
+from gateway.authorization_server import key_ring
 from gateway.config import Config
-from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import TokenIssuer
 from gateway.protocol.gate import Gate
 from gateway.protocol.limits import ProtocolLimits
@@ -85,6 +85,7 @@ class Served:
     gateway: Gateway
     stop: Any = None
     client: httpx.Client = field(default_factory=httpx.Client)
+    elsewhere: dict[str, str] = field(default_factory=dict)
     _issuer: TokenIssuer | None = None
 
     def raw(self, data: bytes) -> Raw:
@@ -107,10 +108,24 @@ class Served:
         client_id: str = "tests",
     ) -> str:
         """Return a token of the gateway's own issuer; without scopes all of the network's."""
+        return self.issuer.mint(subject, client_id, audience, scopes or SCOPES, 300)
+
+    @property
+    def issuer(self) -> TokenIssuer:
+        """Return an issuer with the keys of the gateway."""
         if self._issuer is None:
-            keys = KeyRing(key_file(self.gateway.config))
+            keys = key_ring(self.gateway.config)
             self._issuer = TokenIssuer(keys, issuer=PUBLIC_URL, audience=AUDIENCE)
-        return self._issuer.mint(subject, client_id, audience, scopes or SCOPES, 300)
+        return self._issuer
+
+    def as_tier(
+        self, caller: str, callee: str, path: str, *, subject: str = "ada", **options: Any
+    ) -> httpx.Response:
+        """Send a POST to an API as another API would, wherever the callee runs."""
+        token = self.issuer.mint(subject, caller, callee, SCOPES, 300, actor={"sub": caller})
+        headers = {"authorization": f"Bearer {token}", **options.pop("headers", {})}
+        url = self.elsewhere.get(callee, self.url)
+        return self.client.post(url + path, headers=headers, **options)
 
     def request(
         self, method: str, path: str, *, token: str | None = None, **options: Any
@@ -208,7 +223,9 @@ def split(data: Path, **settings: Any) -> Iterator[Served]:
     with contextlib.ExitStack() as stack:
         for name, port in ports.items():
             stack.enter_context(serving(config, only=[name], port=port))
-        yield stack.enter_context(serving(config, only=[KIOSK]))
+        served = stack.enter_context(serving(config, only=[KIOSK]))
+        served.elsewhere = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        yield served
 
 
 def eventually(condition: Any, seconds: float = 5.0) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import quote
 
 import httpx
 import orjson
@@ -22,12 +22,10 @@ from portico.problems import (
     Problem,
     problem_from,
 )
-from portico.server.call import Call, Reply
+from portico.server.call import Call, Caller, Reply
 
 # A duration, not a point in time: the clocks of two machines need not agree.
 TIMEOUT_HEADER = "portico-timeout-ms"
-# Percent-encoded, because a subject may be any text.
-SUBJECT_HEADER = "portico-subject"
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 BROKEN_OFF = "closed the connection before its answer was complete"
 TOO_LARGE = f"answered with more than {MAX_REPLY_BYTES} bytes"
@@ -37,35 +35,35 @@ CONNECT_SECONDS = 3.0  # one lost SYN is sent again after a second, two after th
 POOL_SECONDS = 1.0
 # A token is used until this long before it ends, so that none expires on its way.
 _TOKEN_MARGIN_SECONDS = 30.0
+# Tokens kept for one callee, one for each user and set of scopes: about 1 MB.
+_MAX_TOKENS = 1024
 
 
 class TokenSource(Protocol):
     """Makes the tokens by which one API proves itself to another."""
 
-    def mint(self, *, client_id: str, audience: str, scopes: frozenset[str]) -> tuple[str, float]:
-        """Return a token and the seconds it is good for."""
+    def mint(self, caller: Caller, audience: str) -> tuple[str, float]:
+        """Return a token of a calling API for a callee, and the seconds it is good for."""
         ...
 
 
 class HTTPTransport:
-    """Reaches one API at a base URL, as one calling API."""
+    """Reaches one API at a base URL."""
 
     def __init__(
         self,
         contract: Contract,
         base_url: str,
         *,
-        client_id: str,
         http: httpx.AsyncClient,
         tokens: TokenSource,
     ) -> None:
         self._api = contract.name
         self._base_url = base_url.rstrip("/") + contract.base_path
-        self._client_id = client_id
         self._http = http
         self._source = tokens
-        # One token for each set of scopes: a call carries no more than it needs.
-        self._tokens: dict[frozenset[str], tuple[str, float]] = {}
+        # One token for each set of scopes and user: a call carries no more than it needs.
+        self._tokens: OrderedDict[Caller, tuple[str, float]] = OrderedDict()
 
     async def send(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
         """Send the call and return its reply; see `Transport`."""
@@ -88,7 +86,7 @@ class HTTPTransport:
     ) -> httpx.Request:
         path = render.path(operation, document["path"])
         fields = [
-            ("authorization", f"Bearer {self._token(call.caller.scopes)}"),
+            ("authorization", f"Bearer {self._token(call.caller)}"),
             ("accept", ", ".join(operation.produces) or "*/*"),
             ("accept-encoding", "identity"),
             ("x-request-id", call.request_id),
@@ -96,8 +94,6 @@ class HTTPTransport:
             *call.trace.headers(),
             *render.headers(operation, document),
         ]
-        if call.caller.subject:
-            fields.append((SUBJECT_HEADER, quote(call.caller.subject)))
         content = None
         if "body" in document:
             fields.append(("content-type", "application/json"))
@@ -112,15 +108,16 @@ class HTTPTransport:
             ),
         )
 
-    def _token(self, scopes: frozenset[str]) -> str:
-        token, until = self._tokens.get(scopes, ("", 0.0))
+    def _token(self, caller: Caller) -> str:
+        token, until = self._tokens.get(caller, ("", 0.0))
         if time.monotonic() < until:
+            self._tokens.move_to_end(caller)
             return token
-        token, seconds = self._source.mint(
-            client_id=self._client_id, audience=self._api, scopes=scopes
-        )
+        token, seconds = self._source.mint(caller, self._api)
         until = time.monotonic() + max(0.0, seconds - _TOKEN_MARGIN_SECONDS)
-        self._tokens[scopes] = (token, until)
+        self._tokens[caller] = (token, until)
+        if len(self._tokens) > _MAX_TOKENS:
+            self._tokens.popitem(last=False)
         return token
 
     async def _read(self, response: httpx.Response) -> bytes:

@@ -1,17 +1,51 @@
-"""Which tier may call which, checked for every entry of `x-calls`."""
+"""Which tier may call which: checked for every entry of `x-calls`, and for every call."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from portico.contract import Contract, Finding
+from portico.problems import CALLER_NOT_ALLOWED, Problem
 
 ALLOWED = {
     "experience": frozenset({"process"}),
     "process": frozenset({"process", "system"}),
     "system": frozenset[str](),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """The APIs from which an API takes calls: those of some tiers, and those with a waiver."""
+
+    api: str
+    tiers: frozenset[str]
+    waived: frozenset[str] = frozenset()
+
+    def check(self, name: str) -> None:
+        """Raise 403 for an API of the tiers that may not call; others are not its business."""
+        tier, slash, _ = name.partition("/")
+        if slash and tier not in self.tiers and name not in self.waived:
+            raise Problem(
+                CALLER_NOT_ALLOWED, f"{self.api} takes no calls of {name}: its layer is another"
+            )
+
+
+def callers_of(name: str, contracts: Mapping[str, Contract], today: dt.date) -> Callers:
+    """Return who may call an API, by the same rules as those for `x-calls`."""
+    callee = name.partition("/")[0]
+    return Callers(
+        name,
+        frozenset(tier for tier, below in ALLOWED.items() if callee in below),
+        frozenset(
+            contract.name
+            for contract in contracts.values()
+            if (contract.tier, callee) == ("experience", "system")
+            and _is_waived(contract.waivers.get(name), today)
+        ),
+    )
 
 
 def check(contracts: Mapping[str, Contract], today: dt.date) -> list[Finding]:
@@ -49,6 +83,13 @@ def _entry(
                 message=f"{callee} has no operation {operation}",
                 hint=f"its operations are {', '.join(sorted(target.operations))}",
             )
+        elif not target.operations[operation].security.callable:
+            yield Finding(
+                position=position,
+                rule="unreachable-call",
+                message=f"{callee} lets nobody call {operation} with a token alone",
+                hint="add an alternative with an oauth2 scheme to its security: tiers have tokens",
+            )
     if target.tier not in ALLOWED[contract.tier]:
         yield from _layer(contract, target, today)
 
@@ -60,9 +101,9 @@ def _layer(contract: Contract, target: Contract, today: dt.date) -> Iterator[Fin
     if (contract.tier, target.tier) == ("experience", "system"):
         waiver = contract.waivers.get(target.name)
         if waiver is not None:
-            until = _date(waiver.get("until"))
-            if until is not None and until >= today and waiver.get("reason"):
+            if _is_waived(waiver, today):
                 return
+            until = _date(waiver.get("until"))
             message += "; its waiver has ended" if until else "; its waiver has no valid date"
         hint = (
             "call through a process API, or add x-layer-waivers with `until` (a date) and `reason`"
@@ -73,6 +114,11 @@ def _layer(contract: Contract, target: Contract, today: dt.date) -> Iterator[Fin
         message=message,
         hint=hint,
     )
+
+
+def _is_waived(waiver: Mapping[str, str] | None, today: dt.date) -> bool:
+    until = _date(waiver.get("until")) if waiver else None
+    return until is not None and until >= today and bool(waiver and waiver.get("reason"))
 
 
 def _date(value: object) -> dt.date | None:

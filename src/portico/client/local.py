@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import orjson
 
 from portico.client import render
 from portico.client.http import BROKEN_OFF, MAX_REPLY_BYTES, NOT_JSON, TOO_LARGE
+from portico.client.layers import Callers
 from portico.client.tiers import TierClient
 from portico.contract import Operation
 from portico.contract.media import is_json
 from portico.contract.strict import StrictValidator
+from portico.idempotency.claim import Claim
+from portico.idempotency.tiers import KeyedOperation
 from portico.json_text import encode
 from portico.problems import BAD_UPSTREAM, FORBIDDEN, INTERNAL_ERROR, Problem, problem_from
 from portico.server.call import Call, Reply
@@ -25,12 +28,23 @@ logger = logging.getLogger("portico.client")
 class LocalTransport:
     """Reaches an API that runs in this process."""
 
-    def __init__(self, service: Service, tiers: TierClient) -> None:
+    def __init__(
+        self,
+        service: Service,
+        tiers: TierClient,
+        keyed: Mapping[str, KeyedOperation] | None = None,
+        callers: Callers | None = None,
+    ) -> None:
         self._service = service
         self._tiers = tiers
+        self._keyed = keyed or {}
+        self._callers = callers
 
     async def send(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
         """Run the handler for a checked document and return its checked reply."""
+        # What a token would prove over HTTP is decided here, without one.
+        if self._callers is not None:
+            self._callers.check(call.caller.client_id)
         if not operation.security.allows(call.caller.scopes):
             raise Problem(FORBIDDEN)
         if self._service.strict is not None:
@@ -38,7 +52,7 @@ class LocalTransport:
         call.resources = self._service.resources
         call.tiers = self._tiers
         try:
-            reply = await self._service.invoke(operation, call, document)
+            reply = await self._once(operation, call, document)
         except Problem:
             raise
         except Exception:
@@ -56,6 +70,20 @@ class LocalTransport:
         if reply.body is not None and not isinstance(reply.body, dict | list):
             await self._read(reply)
         return reply
+
+    async def _once(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
+        """Run the handler, under the record of the call's key where it has one."""
+        keyed = self._keyed.get(operation.operation_id)
+        if keyed is None or not call.idempotency_key:
+            return await self._service.invoke(operation, call, document)
+
+        async def claimed(claim: Claim) -> Reply:
+            # What is below gets the key of this record, whoever sent which before.
+            call.idempotency_key = claim.upstream_key
+            document["header"][keyed.key_name] = claim.upstream_key
+            return await self._service.invoke(operation, call, document)
+
+        return await keyed.invoke(call, document, claimed)
 
     def _check_strictly(
         self, strict: StrictValidator, operation: Operation, document: dict[str, Any]

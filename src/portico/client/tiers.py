@@ -102,7 +102,7 @@ class TierClient:
         self._check(target, document)
         inner: Call[Any] = Call(
             operation_id=operation_id,
-            caller=Caller(subject=call.caller.subject, client_id=self.name, scopes=target.scopes),
+            caller=self._as_caller(call.caller, target.scopes),
             deadline=call.deadline.share(INNER_SHARE),
             trace=call.trace.child(),
             request_id=call.request_id,
@@ -120,6 +120,11 @@ class TierClient:
         if reply.headers:
             reply.headers = _declared(target.operation, reply)
         return reply
+
+    def _as_caller(self, caller: Caller, scopes: frozenset[str]) -> Caller:
+        """Return this API as a caller: for whom it was called itself, with what one call needs."""
+        actors = (caller.client_id, *caller.actors) if caller.client_id else ()
+        return Caller(subject=caller.subject, client_id=self.name, scopes=scopes, actors=actors)
 
     def _given_on(self, target: Target, problem: Problem) -> Problem:
         """Return the problem that the calling handler sees, the same wherever the callee runs."""

@@ -20,7 +20,6 @@ from portico.contract.security import (
     compile_requirement,
     declared_schemes,
     enforceable,
-    is_bearer,
 )
 from portico.contract.upgrade import upgrade
 from portico.contract.validate import validate
@@ -162,13 +161,12 @@ def _compile(
     document = upgrade(bundled.document)
     compiler = Compiler(document, bundled, reject_unknown_query=reject_unknown_query)
     schemes = declared_schemes(document)
-    enforced = frozenset(name for name, scheme in schemes.items() if is_bearer(scheme))
 
     def secure(node: Mapping[str, Any]) -> Requirement:
         security = node.get("security", document.get("security"))
         if security is None:
             return unsecured or NOBODY  # rules refuse it before
-        return enforceable(security, enforced, unsecured) or compile_requirement(security)
+        return enforceable(security, schemes, unsecured) or compile_requirement(security, schemes)
 
     operations = compiler.compile(secure)
     return Contract(

@@ -177,14 +177,13 @@ class Operation:
         wrong: list[Entry],
     ) -> Document:
         document: Document = {}
-        found: Document
         if self.path_readers:
-            document["path"] = found = {}
+            found = document["path"] = {}
             for reader, raw in zip(self.path_readers, path_values, strict=True):
                 _read(reader, raw, found, wrong)
         document["query"] = self._read_query(query, wrong) if query or self.query_readers else {}
         if self.header_readers:
-            document["header"] = found = {}
+            found = document["header"] = {}
             for key, reader in self.header_readers:
                 field = headers.get(key)
                 _read(reader, None if field is None else field.decode("latin-1"), found, wrong)

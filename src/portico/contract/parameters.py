@@ -82,9 +82,9 @@ def read_parameter(document: Mapping[str, Any], node: Any) -> Parameter:
 
 
 class Reader:
-    """A compiled parameter. `read` returns its value, or ABSENT."""
+    """A compiled parameter. `read` returns its value, or ABSENT; it raises StyleError."""
 
-    __slots__ = ("_default", "_default_is_plain", "cast", "name", "parse", "where")
+    __slots__ = ("_default", "cast", "name", "parse", "read", "where")
 
     def __init__(
         self, name: str, where: str, parse: Callable[[Any], Any], cast: Cast | None, default: Any
@@ -94,19 +94,29 @@ class Reader:
         self.parse = parse
         self.cast = cast
         self._default = default
-        self._default_is_plain = not isinstance(default, list | dict)
-
-    def read(self, source: Any) -> Any:
-        """Return the parameter's value; raises StyleError when its form is wrong."""
-        value = self.parse(source)
-        if value is ABSENT:
-            return self._default if self._default_is_plain else copy.deepcopy(self._default)
-        return value if self.cast is None else self.cast(value)
+        self.read = _compile_read(parse, cast, default)
 
     def fill(self, members: dict[str, Any]) -> None:
         """Put the default in place, if there is one."""
         if self._default is not ABSENT:
             members[self.name] = copy.deepcopy(self._default)
+
+
+def _compile_read(
+    parse: Callable[[Any], Any], cast: Cast | None, default: Any
+) -> Callable[[Any], Any]:
+    """Return what reads a parameter, with no more steps than this one needs."""
+    if cast is None and default is ABSENT:
+        return parse
+    is_plain = not isinstance(default, list | dict)
+
+    def read(source: Any) -> Any:
+        value = parse(source)
+        if value is ABSENT:
+            return default if is_plain else copy.deepcopy(default)
+        return value if cast is None else cast(value)
+
+    return read
 
 
 def compile_reader(document: Mapping[str, Any], parameter: Parameter) -> Reader:

@@ -115,6 +115,12 @@ class Router(Generic[T]):
             if node.whole is not None:
                 pending.append(node.whole)
 
+    def targets(self) -> Iterator[T]:
+        """Yield every target."""
+        for leaf in self.leaves():
+            for target, _ in leaf.methods.values():
+                yield target
+
     def __repr__(self) -> str:
         return f"<Router {self._size} operations>"
 

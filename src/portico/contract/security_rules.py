@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from portico.contract.bundle import Bundle
 from portico.contract.findings import Finding
 from portico.contract.operations import operations_of
-from portico.contract.security import declared_schemes, declared_scopes, is_bearer
+from portico.contract.security import declared_schemes, declared_scopes, unenforced
 from portico.contract.walk import Pointer
+
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")  # scope-token of RFC 6749 section 3.3
 
 
 def unsecured(bundle: Bundle) -> Iterator[Finding]:
@@ -30,12 +33,13 @@ def unsupported_schemes(bundle: Bundle) -> Iterator[Finding]:
     """Yield a finding for each scheme in use that the gateway does not enforce."""
     used = {name for _, alternative in _requirements(bundle.document) for name in alternative}
     for name, scheme in declared_schemes(bundle.document).items():
-        if name in used and not is_bearer(scheme):
+        reason = unenforced(scheme) if name in used else ""
+        if reason:
             yield bundle.finding(
                 ("components", "securitySchemes", name),
                 "unsupported-security-scheme",
-                f"the scheme {name!r} of type {scheme.get('type')!r} is not enforced here",
-                "use oauth2, openIdConnect or http bearer, "
+                f"the scheme {name!r} cannot be used: {reason} enforced here",
+                "use oauth2, openIdConnect, http bearer, apiKey or mutualTLS, "
                 "or say in the configuration of the API which scopes replace its security",
             )
 
@@ -70,6 +74,23 @@ def _scheme(
             "unknown-security-scheme",
             f"the security scheme {name!r} is not declared",
             "declare it under components/securitySchemes, or correct its name",
+        )
+        return
+    malformed = [scope for scope in scopes if not _SCOPE.match(scope)]
+    if malformed:
+        yield bundle.finding(
+            pointer,
+            "malformed-scope",
+            f"{malformed[0]!r} is not a scope: no token and no challenge can name it",
+            "use visible ASCII without spaces, quotes and backslashes, such as orders:read",
+        )
+        return
+    if scopes and scheme.get("type") == "mutualTLS":
+        yield bundle.finding(
+            pointer,
+            "scopes-of-a-certificate",
+            f"the scheme {name!r} names {', '.join(scopes)}, and a certificate has no scopes",
+            "leave the list empty, and ask for a token with the scopes beside the certificate",
         )
         return
     declared = declared_scopes(scheme)

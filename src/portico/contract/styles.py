@@ -156,16 +156,17 @@ class Query:
         return self.values.pop(name, None)
 
 
-_DELIMITERS = {
-    "form": (",",),
-    "spaceDelimited": ("%20", "+", " "),
-    "pipeDelimited": ("|", "%7C", "%7c"),
+# The delimiter of a style, and what else is read as one.
+_COMMA = (",", ())
+_DELIMITERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "spaceDelimited": ("%20", ("+", " ")),
+    "pipeDelimited": ("|", ("%7C", "%7c")),
 }
 
 
 def split_query(raw: str, style: str) -> list[str]:
     """Return the parts of one query value, each decoded."""
-    first, *others = _DELIMITERS.get(style, (",",))
+    first, others = _DELIMITERS.get(style, _COMMA)
     for other in others:
         raw = raw.replace(other, first)
     return [decode_query(part) for part in raw.split(first)]

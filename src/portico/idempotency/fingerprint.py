@@ -96,7 +96,9 @@ def document_fingerprint(operation: str, document: Mapping[str, Any]) -> bytes:
         for name, value in document.get("header", {}).items()
         if name.lower() not in _NOT_OF_THE_CALL
     }
-    content = orjson.dumps({**document, "header": headers, "cookie": {}}, option=_SORTED)
+    parts = {name: document.get(name, {}) for name in ("path", "query")}
+    parts |= {"header": headers, "body": document.get("body")}
+    content = orjson.dumps(parts, option=_SORTED)
     return b"1d:" + _text(sha256(join([operation.encode(), content])).digest())
 
 

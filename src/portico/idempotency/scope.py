@@ -62,14 +62,20 @@ class Locator:
         self._secret = blake2b(secret, person=b"portico idem").digest()
         self._prefix = prefix
         self._per_operation = per_operation
+        self._tags: dict[tuple[str, str], str] = {}
         self._callers: dict[tuple[str, str, str], _Caller] = {}
 
     def tag(self, scope: Scope) -> str:
         """Return the cluster hash tag of a caller: all its records are in one slot."""
-        kind, owner = ("tenant", scope.tenant) if scope.tenant else ("client", scope.client_id)
-        parts = join([b"tag", kind.encode(), owner.encode()])
-        digest = blake2b(parts, key=self._secret, digest_size=_TAG_BYTES).digest()
-        return _text(digest).decode()
+        owner = ("tenant", scope.tenant) if scope.tenant else ("client", scope.client_id)
+        tag = self._tags.get(owner)
+        if tag is None:
+            if len(self._tags) >= _MAX_CALLERS:
+                self._tags.clear()
+            parts = join([b"tag", *(part.encode() for part in owner)])
+            digest = blake2b(parts, key=self._secret, digest_size=_TAG_BYTES).digest()
+            tag = self._tags[owner] = _text(digest).decode()
+        return tag
 
     def locate(self, scope: Scope, key: str, operation: str = "") -> Location:
         """Return where the record of a caller's key is."""

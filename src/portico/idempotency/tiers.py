@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,39 +14,46 @@ from portico.idempotency.claim import Claim
 from portico.idempotency.fingerprint import document_fingerprint
 from portico.idempotency.policy import Policy
 from portico.idempotency.replay import Answer
-from portico.idempotency.runner import Reconcile, run
+from portico.idempotency.runner import run
 from portico.idempotency.scope import Scope
 from portico.idempotency.store import IdempotencyStore
 from portico.problems import MEDIA_TYPE, Problem
 from portico.server.call import Call, Reply
 
+# How long a call of one tier by another waits for an earlier one under the same key.
+TIER_WAIT_SECONDS = 5.0
 # Runs the handler; it hands `claim.upstream_key` to it and derives the keys of inner calls from it.
 Invoke = Callable[[Claim], Awaitable[Reply]]
+# Returns the answer that a call led to, None when it had no effect; raises where nobody knows.
+ReconcileCall = Callable[[Call[Any], Claim], Awaitable[Answer | None]]
 
 
 class KeyedOperation:
     """An operation of a tier that runs at most once for its caller's key; made at start-up.
 
-    `name` is `process/orders.v1/createOrder`. A call that meets a running one waits for it up to
-    `wait_seconds`, as a caller that was restarted does. See `run` for `detached`.
+    `name` is `process/orders.v1/createOrder`, `key_name` its parameter for the key. A call that
+    meets a running one waits for it up to `wait_seconds`, as a caller that was restarted does.
+    `reconcile` finds out what an interrupted call led to. See `run` for `detached`.
     """
 
-    __slots__ = ("detached", "name", "policy", "reconcile", "store", "wait_seconds")
+    __slots__ = ("detached", "key_name", "name", "policy", "reconcile", "store", "wait_seconds")
 
     def __init__(
         self,
         store: IdempotencyStore,
         policy: Policy,
         name: str,
+        key_name: str,
         *,
-        wait_seconds: float = 0.0,
-        reconcile: Reconcile | None = None,
+        wait_seconds: float = TIER_WAIT_SECONDS,
+        reconcile: ReconcileCall | None = None,
         detached: bool = True,
     ) -> None:
         self.detached = detached
         self.store = store
         self.policy = policy
         self.name = name
+        self.key_name = key_name
         self.wait_seconds = wait_seconds
         self.reconcile = reconcile
 
@@ -79,7 +87,7 @@ class KeyedOperation:
             self.policy,
             execute,
             render=render,
-            reconcile=self.reconcile,
+            reconcile=None if self.reconcile is None else partial(self.reconcile, call),
             standing=standing,
             detached=self.detached,
         )

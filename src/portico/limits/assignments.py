@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,11 @@ class Assignments:
         self._task: asyncio.Task[None] | None = None
         # May be replaced when the configuration is.
         self.configured = configured or {}
+
+    @property
+    def assigned(self) -> Mapping[str, str]:
+        """Return what operators have assigned, as last read."""
+        return self._assigned
 
     def plan_of(self, client_id: str) -> str | None:
         return self._assigned.get(client_id) or self.configured.get(client_id)

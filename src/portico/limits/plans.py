@@ -81,9 +81,13 @@ class Plans:
         name = self._plan_of(client_id)
         return name if name in self._rules else self._default
 
-    def rule(self, client_id: str, operation: str) -> Rule | None:
-        """Return what binds a request, None where nothing does."""
-        return self._rules[self.plan(client_id)].get(operation)
+    def rule(self, client_id: str, operation: str, plan: str = "") -> Rule | None:
+        """Return what binds a request, None where nothing does.
+
+        `plan` is that of its credentials, which goes before the client's.
+        """
+        name = plan if plan in self._rules else self.plan(client_id)
+        return self._rules[name].get(operation)
 
     def __repr__(self) -> str:
         return f"<Plans {', '.join(self._rules)}>"
@@ -110,12 +114,13 @@ class DemandMaker:
         address: str = "",
         tag: str = "",
         content_bytes: int = 0,
+        plan: str = "",
     ) -> Demand | None:
         """Return what a request asks of its buckets, None where there are none.
 
         `tag` is the hash tag of the caller, the one that all its other keys have.
         """
-        rule = self.plans.rule(client_id, operation)
+        rule = self.plans.rule(client_id, operation, plan)
         if rule is None:
             return None
         if not rule.is_static:

@@ -11,6 +11,7 @@ from portico.redis.address import Kind, parse
 from portico.redis.cluster import Cluster
 from portico.redis.detour import Detour
 from portico.redis.errors import ErrorReply, RedisUnavailable, failure_from
+from portico.redis.lane import Connector
 from portico.redis.options import RedisOptions
 from portico.redis.routing import routing_key
 from portico.redis.script import Script
@@ -66,6 +67,11 @@ class RedisClient:
         return self._topology.available
 
     @property
+    def clustered(self) -> bool:
+        """Return whether all keys of one script have to be in one slot."""
+        return self._topology.keyed
+
+    @property
     def options(self) -> RedisOptions:
         return self._options
 
@@ -73,6 +79,10 @@ class RedisClient:
         """Return the condition of every connection."""
         lanes = [lane for node in self._topology.nodes() for lane in node.states()]
         return RedisState(available=self.available, lanes=tuple(lanes))
+
+    def connector(self) -> Connector:
+        """Return what opens connections apart from those of commands, for what blocks them."""
+        return self._topology.connector()
 
     async def execute(
         self,

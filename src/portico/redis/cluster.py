@@ -14,6 +14,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from portico.redis.address import Address, Host
 from portico.redis.connect import ask, to_host
 from portico.redis.errors import ErrorReply, Reason, RedisUnavailable
+from portico.redis.lane import Connector
 from portico.redis.node import Node
 from portico.redis.options import RedisOptions
 from portico.redis.wire import pack
@@ -80,6 +81,11 @@ class Cluster:
 
     def doubt(self) -> None:
         self._doubted.set()
+
+    def connector(self) -> Connector:
+        """Return a way to one of the servers; a cluster tells all of them what is published."""
+        hosts = list(self._nodes) or list(self._address.hosts)
+        return to_host(random.choice(hosts), self._address, self._options)
 
     async def attempted(self) -> None:
         await self._attempted.wait()

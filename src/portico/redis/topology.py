@@ -44,6 +44,10 @@ class Topology(Protocol):
         """Take note that a server failed: what is known may be old."""
         ...
 
+    def connector(self) -> Connector:
+        """Return what opens a connection of its own, to any server that hears what is published."""
+        ...
+
     async def attempted(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""
         ...
@@ -59,12 +63,9 @@ class OnePrimary:
     keyed = False
 
     def __init__(self, address: Address, options: RedisOptions) -> None:
-        def connector() -> Connector:
-            if address.kind is Kind.SENTINEL:
-                return SentinelConnector(address, options)
-            return to_server(address, options)
-
-        self._node = Node(connector, options)
+        self._address = address
+        self._options = options
+        self._node = Node(self.connector, options)
 
     @property
     def available(self) -> bool:
@@ -84,6 +85,11 @@ class OnePrimary:
 
     def doubt(self) -> None:
         """Do nothing: the lane connects again by itself."""
+
+    def connector(self) -> Connector:
+        if self._address.kind is Kind.SENTINEL:
+            return SentinelConnector(self._address, self._options)
+        return to_server(self._address, self._options)
 
     async def attempted(self) -> None:
         await self._node.attempted()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -18,11 +18,15 @@ KEY_LENGTH = 40  # hexadecimal digits, 160 bits; systems of record have short re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who is calling: `subject` is whom the call is for, `client_id` who makes it."""
+    """Who is calling: `subject` is whom the call is for, `client_id` who makes it.
+
+    `actors` are those through whom the call came before `client_id`, the latest first.
+    """
 
     subject: str
     client_id: str
     scopes: frozenset[str] = frozenset()
+    actors: tuple[str, ...] = ()
 
 
 ANONYMOUS = Caller(subject="", client_id="")
@@ -58,7 +62,7 @@ class Call(Generic[R]):
     tiers: TierClient
     resources: R
     idempotency_key: str = ""
-    _made: dict[str, int] = field(default_factory=dict)
+    _made: dict[str, int] | None = None  # how many keys each callee got; few calls need any
 
     async def invoke(
         self,
@@ -90,9 +94,10 @@ class Call(Generic[R]):
         if not self.idempotency_key:
             return ""
         if not step:
+            made = self._made = self._made or {}
             target = f"{api} {operation_id}"
-            ordinal = self._made.get(target, 0)
-            self._made[target] = ordinal + 1
+            ordinal = made.get(target, 0)
+            made[target] = ordinal + 1
             step = str(ordinal)
         return combine(self.idempotency_key, api, operation_id, step)
 

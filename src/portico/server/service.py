@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from portico.contract import ABSENT, Contract, Operation
 from portico.contract.media import is_json
 from portico.contract.strict import StrictValidator
+from portico.deadline import Watch
 from portico.json_text import encode
 from portico.problems import CONTRACT_VIOLATION, DEADLINE_EXCEEDED, Problem
 from portico.server.bind import Bound
@@ -77,6 +77,7 @@ class Service:
         self.strict = strict
         self.check = ResponseCheck(contract.name, validation)
         self._handlers = handlers
+        self._watch = Watch()
 
     async def invoke(
         self, operation: Operation, call: Call[Any], document: Mapping[str, Any]
@@ -85,15 +86,14 @@ class Service:
 
         `document` was checked before. Raises Problem; 504 when the call's deadline passes.
         """
-        remaining = call.deadline.remaining()
-        if remaining <= 0:
+        if call.deadline.expired():
             raise Problem(DEADLINE_EXCEEDED)
-        timer = asyncio.timeout(remaining)
+        limit = self._watch.until(call.deadline)
         try:
-            async with timer:
+            with limit:
                 reply = await self._handlers[operation.operation_id](call, document)
         except TimeoutError:
-            if timer.expired():
+            if limit.cancelled:
                 raise Problem(DEADLINE_EXCEEDED) from None
             raise
         except ExceptionGroup as group:

@@ -34,6 +34,7 @@ def config(tmp_path: Path) -> Path:
     path.write_text(
         f"""\
 listen: {{port: 0}}
+data: data
 contracts: {CONTRACTS}
 clients:
   shop: {{secret: 'generated:shop', scopes: ['kiosk:use', 'kiosk:one'], subject: ada}}

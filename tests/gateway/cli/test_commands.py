@@ -18,7 +18,7 @@ def test_lint_says_that_nothing_was_found(portico: Run, config: Path) -> None:
     done = portico("lint", "--config", config)
 
     assert (done.code, done.err) == (0, "")
-    assert done.out == "4 contracts with 21 operations: no findings\n"
+    assert done.out == "4 contracts with 22 operations: no findings\n"
 
 
 def test_lint_as_json_is_an_empty_list(portico: Run, config: Path) -> None:
@@ -32,7 +32,7 @@ def test_routes_are_listed_with_their_scopes(portico: Run, config: Path) -> None
 
     lines = done.out.splitlines()
     assert done.code == 0
-    assert len(lines) == 21
+    assert len(lines) == 22
     assert "GET     /experience/kiosk/v1/public" in done.out
     assert next(line for line in lines if "getPublic" in line).endswith("getPublic  [anyone]")
     assert any(line.endswith("removeThing  [shelf:write]") for line in lines)
@@ -47,6 +47,7 @@ def test_routes_as_json(portico: Run, config: Path) -> None:
         "path": "/system/shelf/v1/things/{thingId}",
         "operationId": "removeThing",
         "scopes": ["shelf:write"],
+        "anonymous": False,
     } in rows
 
 

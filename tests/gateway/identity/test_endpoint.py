@@ -16,8 +16,8 @@ from starlette.applications import Starlette
 
 from gateway.identity.brute_force import BruteForceGuard
 from gateway.identity.clients import ClientRecord, ClientRegistry, hash_secret
-from gateway.identity.endpoint import TokenEndpoint, routes
-from gateway.identity.grant import ClientCredentialsServer
+from gateway.identity.server.forms import MAX_BODY_BYTES
+from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.tokens import TokenIssuer
 from tests.gateway.identity.forging import ISSUER, NOW, Clock, bearer
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.identity.keys import KeyRing
-    from gateway.identity.verifier import TokenVerifier
+    from tests.gateway.identity.checking import Checker
 
 pytestmark = pytest.mark.anyio
 
@@ -55,14 +55,16 @@ CLIENTS = [
 
 
 def application(issuer: TokenIssuer, keys: KeyRing, clock: Clock, **guard: str) -> Starlette:
-    server = ClientCredentialsServer(issuer, scopes_supported=SCOPES)
-    endpoint = TokenEndpoint(
-        server,
-        ClientRegistry(CLIENTS),
-        BruteForceGuard(clock=clock, **guard),
+    parts = ServerParts(
+        issuer=issuer,
+        keys=keys,
+        clients=ClientRegistry(CLIENTS),
+        scopes=SCOPES,
+        guard=BruteForceGuard(clock=clock, **guard),
         body_timeout_seconds=0.2,
+        clock=clock,
     )
-    return Starlette(routes=routes(endpoint, issuer=issuer, keys=keys, scopes_supported=SCOPES))
+    return Starlette(routes=routes(parts))
 
 
 def client_at(app: Starlette, address: str = "192.0.2.1") -> httpx.AsyncClient:
@@ -107,7 +109,7 @@ def assert_refused(response: httpx.Response, status: int, error: str) -> None:
 
 
 async def test_as_04_basic_credentials_get_a_token(
-    http: httpx.AsyncClient, verifier: TokenVerifier
+    http: httpx.AsyncClient, verifier: Checker
 ) -> None:
     response = await ask(http, GRANT | {"scope": "orders:read"}, **basic("warehouse", SECRET))
 
@@ -136,7 +138,7 @@ async def test_as_04_either_of_two_secrets_is_accepted(http: httpx.AsyncClient) 
 
 
 async def test_as_04_basic_values_are_form_urldecoded(
-    http: httpx.AsyncClient, verifier: TokenVerifier
+    http: httpx.AsyncClient, verifier: Checker
 ) -> None:
     response = await ask(http, **basic(ODD_ID, ODD_SECRET))
 
@@ -152,7 +154,7 @@ async def test_without_a_scope_the_client_gets_all_of_its_own(http: httpx.AsyncC
 
 
 async def test_a_client_without_scopes_gets_a_token_without_scope(
-    http: httpx.AsyncClient, verifier: TokenVerifier
+    http: httpx.AsyncClient, verifier: Checker
 ) -> None:
     body = (await ask(http, **basic("bare", "no-scopes-at-all"))).json()
 
@@ -379,7 +381,7 @@ async def test_as_07_a_resource_other_than_the_gateway_is_an_invalid_target(
 
 
 async def test_a_body_beyond_the_limit_is_413(http: httpx.AsyncClient) -> None:
-    form = GRANT | {"padding": "x" * 9000}
+    form = GRANT | {"padding": "x" * MAX_BODY_BYTES}
 
     assert_refused(await ask(http, form, **basic("warehouse", SECRET)), 413, "invalid_request")
 
@@ -550,6 +552,11 @@ async def test_as_11_metadata_says_what_there_is(http: httpx.AsyncClient) -> Non
         "response_types_supported": [],
         "grant_types_supported": ["client_credentials"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "introspection_endpoint": f"{ISSUER}/oauth2/introspect",
+        "introspection_endpoint_auth_methods_supported": [
+            "client_secret_basic",
+            "client_secret_post",
+        ],
         "scopes_supported": SCOPES,
     }
 

@@ -12,10 +12,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway.identity.clients import ClientRecord, ClientRegistry, hash_secret
-from gateway.identity.endpoint import TokenEndpoint, routes
-from gateway.identity.grant import ClientCredentialsServer
+from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.tokens import TokenIssuer
-from gateway.identity.verifier import TokenVerifier
+from tests.gateway.identity.checking import Checker
 from tests.gateway.identity.forging import bearer
 
 if TYPE_CHECKING:
@@ -46,10 +45,10 @@ async def address(keys: KeyRing) -> AsyncIterator[str]:
             secret_hashes=(hash_secret(SECRET),),
             scopes=frozenset(SCOPES),
         )
-        endpoint = TokenEndpoint(
-            ClientCredentialsServer(issuer, scopes_supported=SCOPES), ClientRegistry([client])
+        parts = ServerParts(
+            issuer=issuer, keys=keys, clients=ClientRegistry([client]), scopes=SCOPES
         )
-        app = Starlette(routes=routes(endpoint, issuer=issuer, keys=keys, scopes_supported=SCOPES))
+        app = Starlette(routes=routes(parts))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         yield address
@@ -74,9 +73,7 @@ async def test_authlibs_client_gets_a_token_that_verifies(
         )
 
     assert token["token_type"] == "Bearer"
-    caller = TokenVerifier(keys, issuer=address, audience=address).verify(
-        bearer(token["access_token"])
-    )
+    caller = Checker(keys, issuer=address, audience=address).verify(bearer(token["access_token"]))
     assert caller.client_id == "warehouse"
     assert caller.scopes == {"orders:read"}
 

@@ -20,7 +20,7 @@ from tests.gateway.identity.forging import ISSUER, Forger, bearer, encode
 if TYPE_CHECKING:
     from gateway.identity.keys import KeyRing
     from gateway.identity.tokens import TokenIssuer
-    from gateway.identity.verifier import TokenVerifier
+    from tests.gateway.identity.checking import Checker
 
 API = "process/orders.v1"
 MANY = settings(
@@ -28,7 +28,7 @@ MANY = settings(
 )
 
 
-def assert_refused(verifier: TokenVerifier, token: str | bytes) -> None:
+def assert_refused(verifier: Checker, token: str | bytes) -> None:
     with pytest.raises(Problem) as caught:
         verifier.verify(bearer(token), API, "192.0.2.1")
     assert caught.value.status == 401
@@ -49,7 +49,7 @@ def public_key_spellings(keys: KeyRing) -> list[bytes]:
 
 
 def test_at_02_hs256_with_the_public_key_as_secret_is_refused(
-    verifier: TokenVerifier, forger: Forger, keys: KeyRing
+    verifier: Checker, forger: Forger, keys: KeyRing
 ) -> None:
     header = {**forger.header, "alg": "HS256"}
     signing_input = ".".join(encode(json.dumps(part).encode()) for part in (header, forger.claims))
@@ -59,7 +59,7 @@ def test_at_02_hs256_with_the_public_key_as_secret_is_refused(
 
 
 def test_at_02_a_mac_under_an_honest_looking_header_is_refused(
-    verifier: TokenVerifier, forger: Forger, keys: KeyRing
+    verifier: Checker, forger: Forger, keys: KeyRing
 ) -> None:
     signing_input = forger.token().rpartition(".")[0]
     for secret in public_key_spellings(keys):
@@ -73,16 +73,14 @@ def test_at_02_a_mac_under_an_honest_looking_header_is_refused(
     ids=["none", "one", "zeros", "ones", "r_zero", "short", "long"],
 )
 def test_at_02_signatures_that_are_no_signature_are_refused(
-    verifier: TokenVerifier, forger: Forger, signature: bytes
+    verifier: Checker, forger: Forger, signature: bytes
 ) -> None:
     signing_input = forger.token().rpartition(".")[0]
 
     assert_refused(verifier, f"{signing_input}.{encode(signature)}")
 
 
-def test_at_03_keys_of_another_curve_or_type_are_refused(
-    verifier: TokenVerifier, forger: Forger
-) -> None:
+def test_at_03_keys_of_another_curve_or_type_are_refused(verifier: Checker, forger: Forger) -> None:
     for algorithm, key in (
         ("ES384", ECKey.generate_key("P-384")),
         ("ES512", ECKey.generate_key("P-521")),
@@ -98,7 +96,7 @@ def test_at_03_keys_of_another_curve_or_type_are_refused(
 
 
 def test_at_09_an_encrypted_token_is_refused_whatever_is_inside(
-    verifier: TokenVerifier, forger: Forger, keys: KeyRing
+    verifier: Checker, forger: Forger, keys: KeyRing
 ) -> None:
     public = keys.snapshot.signing.as_dict(private=False)
     recipient = ECKey.import_key({name: public[name] for name in ("kty", "crv", "x", "y")})
@@ -112,12 +110,12 @@ def test_at_09_an_encrypted_token_is_refused_whatever_is_inside(
 
 
 def test_an_id_token_of_the_same_issuer_is_not_an_access_token(
-    verifier: TokenVerifier, forger: Forger
+    verifier: Checker, forger: Forger
 ) -> None:
     assert_refused(verifier, forger.token({"typ": "JWT"}, {"nonce": "n", "azp": "shop"}))
 
 
-def test_parts_of_two_tokens_do_not_make_one(verifier: TokenVerifier, issuer: TokenIssuer) -> None:
+def test_parts_of_two_tokens_do_not_make_one(verifier: Checker, issuer: TokenIssuer) -> None:
     small = issuer.mint("ann", "shop", ISSUER, {"orders:read"}, 60).split(".")
     large = issuer.mint("root", "admin", ISSUER, {"orders:write"}, 60).split(".")
 
@@ -128,7 +126,7 @@ def test_parts_of_two_tokens_do_not_make_one(verifier: TokenVerifier, issuer: To
 @MANY
 @given(data=st.data())
 def test_no_single_changed_byte_goes_unnoticed(
-    verifier: TokenVerifier, issuer: TokenIssuer, data: st.DataObject
+    verifier: Checker, issuer: TokenIssuer, data: st.DataObject
 ) -> None:
     token = issuer.mint("ann", "shop", ISSUER, {"orders:read"}, 60).encode()
     verifier.verify(bearer(token), API)
@@ -142,7 +140,7 @@ def test_no_single_changed_byte_goes_unnoticed(
 @MANY
 @given(values=st.lists(st.one_of(st.binary(max_size=200), st.just(b"Bearer ")), max_size=3))
 def test_any_header_bytes_end_in_a_400_or_401_and_never_in_an_error(
-    verifier: TokenVerifier, values: list[bytes]
+    verifier: Checker, values: list[bytes]
 ) -> None:
     for authorization in (values, [b"Bearer " + b".".join(values)]):
         with pytest.raises(Problem) as caught:
@@ -163,7 +161,7 @@ NAMES = st.sampled_from(
 @MANY
 @given(header=st.dictionaries(NAMES, JSON), claims=st.dictionaries(NAMES, JSON))
 def test_any_signed_members_end_in_a_caller_or_a_401(
-    verifier: TokenVerifier, forger: Forger, header: dict[str, object], claims: dict[str, object]
+    verifier: Checker, forger: Forger, header: dict[str, object], claims: dict[str, object]
 ) -> None:
     authorization = bearer(forger.token(header, claims))
     try:

@@ -11,6 +11,7 @@ def caller(number: int, expires_at: float = NOW + 600) -> TokenCaller:
     return TokenCaller(
         subject=f"subject-{number}",
         client_id="shop",
+        issuer="https://gateway.example",
         audiences=frozenset({"https://gateway.example"}),
         token_id=f"token-{number}",
         expires_at=expires_at,

@@ -115,7 +115,12 @@ def test_more_identity_headers_can_be_named_and_declared_ones_let_through() -> N
 
 
 def test_authorization_cookie_and_key_pass_only_if_configured() -> None:
-    headers = ((b"authorization", b"a"), (b"cookie", b"c"), (b"idempotency-key", b"k"))
+    headers = (
+        (b"authorization", b"a"),
+        (b"dpop", b"p"),
+        (b"cookie", b"c"),
+        (b"idempotency-key", b"k"),
+    )
     assert passed_on(*headers) == []
     options = {
         "forward_authorization": True,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from portico.client.layers import check
+from portico.client.layers import callers_of, check
 from portico.contract import contract_paths, load
+from portico.problems import Problem
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TODAY = dt.date(2026, 11, 20)
@@ -41,6 +42,42 @@ def test_a_waiver_holds_to_the_end_of_its_day() -> None:
     assert findings_of(case, dt.date(2026, 11, 21)) == [
         "experience/shop.v1.yaml:6:3: layer-violation"
     ]
+
+
+@pytest.mark.parametrize(
+    ("caller", "callee", "allowed"),
+    [
+        ("experience/shop.v1", "experience/kiosk.v1", False),
+        ("experience/shop.v1", "process/orders.v1", True),
+        ("experience/shop.v1", "system/erp.v1", False),
+        ("process/orders.v1", "experience/kiosk.v1", False),
+        ("process/orders.v1", "process/stock.v1", True),
+        ("process/orders.v1", "system/erp.v1", True),
+        ("system/erp.v1", "experience/kiosk.v1", False),
+        ("system/erp.v1", "process/orders.v1", False),
+        ("system/erp.v1", "system/crm.v1", False),
+        ("unknown/thing.v1", "process/orders.v1", False),
+    ],
+)
+def test_a_call_is_taken_along_the_layers_only(caller: str, callee: str, allowed: bool) -> None:
+    callers = callers_of(callee, {}, TODAY)
+
+    if allowed:
+        callers.check(caller)
+        return
+    with pytest.raises(Problem) as caught:
+        callers.check(caller)
+    assert caught.value.status == 403
+
+
+def test_a_call_with_a_waiver_is_taken_until_the_waiver_ends() -> None:
+    case = FIXTURES / "nothing" / "waiver-in-date"
+    contracts = {found.name: found for found in (load(path) for path in contract_paths(case))}
+
+    callers_of("system/erp.v1", contracts, dt.date(2026, 11, 20)).check("experience/shop.v1")
+    for api, today in (("experience/shop.v1", 21), ("experience/other.v1", 20)):
+        with pytest.raises(Problem):
+            callers_of("system/erp.v1", contracts, dt.date(2026, 11, today)).check(api)
 
 
 def test_what_a_finding_says_helps() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from portico.contract import ANYONE, ContractError, Operation, Requirement, load_foreign
+from portico.contract.security import Alternative, KeyNeed, needing
 from tests.portico.contract.documents import OK, document
 
 OAUTH2 = {
@@ -24,9 +25,14 @@ SCHEMES = {
     "bearer": {"type": "http", "scheme": "Bearer"},
     "basic": {"type": "http", "scheme": "basic"},
     "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+    "query-key": {"type": "apiKey", "in": "query", "name": "key"},
+    "cookie-key": {"type": "apiKey", "in": "cookie", "name": "key"},
+    "in-authorization": {"type": "apiKey", "in": "header", "name": "Authorization"},
+    "digest": {"type": "http", "scheme": "digest"},
     "tls": {"type": "mutualTLS"},
 }
-INSTEAD = Requirement((frozenset({"instead"}),))
+INSTEAD = needing({"instead"})
+IN_HEADER = KeyNeed("header", "X-Key")
 
 
 def secured(
@@ -95,12 +101,12 @@ def test_oa_13_an_operation_without_security_gets_what_the_configuration_says(
 @pytest.mark.parametrize(
     ("security", "expected"),
     [
-        ([{"key": []}], INSTEAD),
-        ([{"basic": []}, {"tls": []}], INSTEAD),
-        ([{"oauth2": ["read"]}, {"key": []}], Requirement((frozenset({"read"}),))),
-        ([{"oauth2": ["read"], "key": []}], Requirement((frozenset({"read"}),))),
-        ([{"key": []}, {}], ANYONE),
-        ([{"oauth2": ["read"]}], Requirement((frozenset({"read"}),))),
+        ([{"basic": []}], INSTEAD),
+        ([{"basic": []}, {"digest": []}], INSTEAD),
+        ([{"oauth2": ["read"]}, {"basic": []}], needing({"read"})),
+        ([{"oauth2": ["read"], "basic": []}], needing({"read"})),
+        ([{"basic": []}, {}], ANYONE),
+        ([{"oauth2": ["read"]}], needing({"read"})),
         ([], ANYONE),
     ],
 )
@@ -111,10 +117,52 @@ def test_oa_13_a_scheme_that_is_not_enforced_never_opens_an_operation(
 
 
 @pytest.mark.parametrize(
-    "security", [[{"key": []}], [{"oauth2": ["read"]}, {"basic": []}], [{"tls": [], "oauth2": []}]]
+    ("security", "expected"),
+    [
+        ([{"key": []}], Alternative(token=False, keys=(IN_HEADER,))),
+        (
+            [{"query-key": ["bulk"]}],
+            Alternative(token=False, keys=(KeyNeed("query", "key", frozenset({"bulk"})),)),
+        ),
+        ([{"cookie-key": []}], Alternative(token=False, keys=(KeyNeed("cookie", "key"),))),
+        ([{"tls": []}], Alternative(token=False, certificate=True)),
+        (
+            [{"oauth2": ["read"], "key": [], "tls": []}],
+            Alternative(frozenset({"read"}), keys=(IN_HEADER,), certificate=True),
+        ),
+    ],
 )
-def test_oa_13_no_scheme_is_without_effect(tmp_path: Path, security: Any) -> None:
-    with pytest.raises(ContractError, match="unsupported-security-scheme"):
+def test_oa_13_keys_and_certificates_are_asked_for(
+    tmp_path: Path, security: Any, expected: Alternative
+) -> None:
+    requirement = secured(tmp_path, security, unsecured=None).security
+
+    assert requirement == Requirement((expected,))
+    # A token alone opens none of these.
+    assert not requirement.allows(frozenset({"read", "write", "admin", "bulk"}))
+
+
+def test_oa_13_a_token_is_enough_where_an_alternative_says_so(tmp_path: Path) -> None:
+    requirement = secured(tmp_path, [{"key": []}, {"oauth2": ["read"]}], unsecured=None).security
+
+    assert requirement.allows(frozenset({"read"}))
+    assert not requirement.allows(frozenset())
+    assert requirement.scopes() == {"read"}
+    assert requirement.every_scope() == {"read"}
+
+
+@pytest.mark.parametrize(
+    ("security", "rule"),
+    [
+        ([{"basic": []}], "unsupported-security-scheme"),
+        ([{"oauth2": ["read"]}, {"basic": []}], "unsupported-security-scheme"),
+        ([{"digest": [], "oauth2": []}], "unsupported-security-scheme"),
+        ([{"in-authorization": []}], "unsupported-security-scheme"),
+        ([{"tls": ["read"]}], "scopes-of-a-certificate"),
+    ],
+)
+def test_oa_13_no_scheme_is_without_effect(tmp_path: Path, security: Any, rule: str) -> None:
+    with pytest.raises(ContractError, match=rule):
         secured(tmp_path, security, unsecured=None)
 
 

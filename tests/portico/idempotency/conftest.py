@@ -40,7 +40,7 @@ def program(request: pytest.FixtureRequest) -> Path:
 def shared_server(program: Path) -> Iterator[Server]:
     """Return a server that many tests use, each with names of its own; none may harm it."""
     with (
-        tempfile.TemporaryDirectory(prefix="portico-") as folder,
+        tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as folder,
         Server(program, Path(folder)) as server,
     ):
         yield server
@@ -49,7 +49,7 @@ def shared_server(program: Path) -> Iterator[Server]:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Return a folder whose path is short enough for sockets."""
-    with tempfile.TemporaryDirectory(prefix="portico-") as path:
+    with tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as path:
         yield Path(path)
 
 

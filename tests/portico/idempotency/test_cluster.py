@@ -27,7 +27,7 @@ def trio() -> Iterator[Trio]:
     program = programs()["redis-server"]
     if program is None:
         pytest.skip("needs redis-server: no such program here")
-    with tempfile.TemporaryDirectory(prefix="portico-") as folder:
+    with tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as folder:
         trio = Trio(program, Path(folder))
         try:
             trio.start()

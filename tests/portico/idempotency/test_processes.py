@@ -27,7 +27,7 @@ IN_FLIGHT = "idempotency-in-flight"
 
 @pytest.fixture(scope="module")
 def crowd(shared_server: Server) -> Iterator[Crowd]:
-    with tempfile.TemporaryDirectory(prefix="portico-") as folder:
+    with tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as folder:
         crowd = Crowd(shared_server.url, os.urandom(32), Path(folder))
         yield crowd
         crowd.close()

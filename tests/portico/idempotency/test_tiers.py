@@ -67,7 +67,7 @@ class Handler:
 async def invoke(setting: Setting, handler: Handler, *given: Any) -> Reply:
     wanted = given[0] if given else call()
     asked = given[1] if len(given) > 1 else document()
-    operation = KeyedOperation(setting.store, Policy(), OPERATION)
+    operation = KeyedOperation(setting.store, Policy(), OPERATION, "Idempotency-Key")
     return await operation.invoke(wanted, asked, handler)
 
 

@@ -29,7 +29,7 @@ def program(request: pytest.FixtureRequest) -> Path:
 def shared_server(program: Path) -> Iterator[Server]:
     """Return a server that many tests use, each with names of its own; none may harm it."""
     with (
-        tempfile.TemporaryDirectory(prefix="portico-") as folder,
+        tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as folder,
         Server(program, Path(folder)) as server,
     ):
         yield server
@@ -39,7 +39,7 @@ def shared_server(program: Path) -> Iterator[Server]:
 def server(program: Path) -> Iterator[Server]:
     """Return a server for one test, which may do to it what it likes."""
     with (
-        tempfile.TemporaryDirectory(prefix="portico-") as folder,
+        tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as folder,
         Server(program, Path(folder)) as server,
     ):
         yield server
@@ -62,5 +62,5 @@ async def own(server: Server) -> AsyncIterator[Setting]:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Return a folder whose path is short enough for sockets."""
-    with tempfile.TemporaryDirectory(prefix="portico-") as path:
+    with tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as path:
         yield Path(path)

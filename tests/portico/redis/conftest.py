@@ -45,7 +45,7 @@ def redis_server() -> Path:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Return a folder whose path is short enough for sockets."""
-    with tempfile.TemporaryDirectory(prefix="portico-") as path:
+    with tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as path:
         yield Path(path)
 
 

@@ -35,7 +35,7 @@ HASTY = replace(PATIENT, acknowledgement=Acknowledgement(replicas=1, timeout_sec
 def pair(program: Path) -> Iterator[tuple[Server, Server]]:
     """Run a primary and its replica for all tests of this module."""
     durable = ["--repl-diskless-sync-delay", "0", "--appendonly", "yes"]
-    with tempfile.TemporaryDirectory(prefix="portico-") as path:
+    with tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as path:
         primary = Server(program, Path(path) / "primary", *durable, port=free_port())
         follows = ["--replicaof", "127.0.0.1", str(primary.port), *durable]
         replica = Server(program, Path(path) / "replica", *follows, port=free_port())

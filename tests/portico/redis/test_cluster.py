@@ -93,7 +93,7 @@ def _state(server: Server) -> bool:
 
 @pytest.fixture(scope="module")
 def shared(redis_server: Path) -> Iterator[Trio]:
-    with tempfile.TemporaryDirectory(prefix="portico-") as folder:
+    with tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as folder:
         trio = Trio(redis_server, Path(folder))
         try:
             trio.start()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from portico.limits.async_limiter import AsyncLimiter
 from portico.server.call import Call, Reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+limiter = AsyncLimiter()
 finished: list[str] = []
 """What ran to its end, for tests in the same process."""
 
@@ -21,6 +23,11 @@ async def relay(call: Call[None], *, body: Any, idempotency_key: str = "") -> ob
 
 
 async def get_public(call: Call[None]) -> dict[str, str]:
+    return {"client": call.caller.client_id}
+
+
+@limiter.limit("3/hour")
+async def get_scarce(call: Call[None]) -> dict[str, str]:
     return {"client": call.caller.client_id}
 
 

@@ -84,6 +84,7 @@ async def echo(  # every style of parameter has one
             "subject": call.caller.subject,
             "clientId": call.caller.client_id,
             "scopes": sorted(call.caller.scopes),
+            "actors": list(call.caller.actors),
         },
         "trace": call.trace.trace_id,
         "traceState": call.trace.state,

@@ -1,0 +1,1 @@
+"""Issuers other than the built-in one: found by discovery, trusted for what they are configured."""
