@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from time import perf_counter
 from typing import cast
@@ -45,20 +46,33 @@ class _Client(asyncio.Protocol):
     def _send(self) -> None:
         if self._transport is not None:
             self._sent = perf_counter()
-            self._transport.write(self._run.request)
+            self._transport.write(self._run.next_request())
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._run.lost += 1
 
 
+# What is another number in each request, of the same length.
+KEY = b"key-00000000-000000000000"
+
+
 class _Run:
     def __init__(self, request: bytes, seconds: float) -> None:
-        self.request = request
+        self._parts = request.split(KEY, 1)
+        self._sent = 0
+        # Runs against one server do not repeat each other's keys.
+        self._run = os.getpid()
         self.until = perf_counter() + seconds
         self.latencies: list[float] = []
         self.failures = 0
         self.lost = 0
+
+    def next_request(self) -> bytes:
+        if len(self._parts) == 1:
+            return self._parts[0]
+        self._sent += 1
+        return b"%bkey-%08d-%012d%b" % (self._parts[0], self._run, self._sent, self._parts[1])
 
     def count(self, seconds: float, *, ok: bool) -> None:
         self.latencies.append(seconds)

@@ -101,13 +101,21 @@ TARGET = "/customers/C-42/orders?expand=customer,lines&limit=10"
 HEADERS = {"content-type": "application/json", "x-shop-id": "6c1c5d3e-4a0f-4f57-9a53-2f4f3c9b7d11"}
 
 
-def contract(base_path: str = "", *, others: int = 0) -> dict[str, Any]:
-    """Return the contract with `createOrder` and as many other operations as wanted."""
+def contract(base_path: str = "", *, others: int = 0, keyed: bool = False) -> dict[str, Any]:
+    """Return the contract with `createOrder` and as many other operations as wanted.
+
+    With `keyed` the order takes an Idempotency-Key.
+    """
     paths: dict[str, Any] = {
         f"/things{number}/{{thingId}}/parts": {"get": _get_parts(number)}
         for number in range(others)
     }
-    paths["/customers/{customerId}/orders"] = {"post": _create_order()}
+    placing = _create_order()
+    if keyed:
+        placing["parameters"].append(
+            {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}
+        )
+    paths["/customers/{customerId}/orders"] = {"post": placing}
     return {
         "openapi": "3.1.1",
         "info": {"title": "Measured orders", "version": "1.0.0"},

@@ -1,6 +1,7 @@
 """The programs that are measured, each an ASGI application under the gateway's own server.
 
-`python -m bench.servers NAME PORT [UPSTREAM]` serves one of bare, in-process, proxied, upstream.
+`python -m bench.servers NAME PORT [UPSTREAM]` serves bare, upstream, or a gateway whose name says
+what it does: in-process or proxied, with limited and keyed where requests have limits and keys.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bench import order
 from gateway.access_log import AccessLog
 from gateway.app import build_router
 from gateway.config import Config
+from gateway.config.secrets import SecretStore
 from gateway.control import control_app
 from gateway.endpoints import Backend, ServiceBackend, UpstreamBackend
 from gateway.identity.keys import KeyRing
@@ -31,6 +33,8 @@ from gateway.identity.trust import Trust, built_in
 from gateway.identity.verifier import TokenVerifier
 from gateway.pipeline import Pipeline
 from gateway.protocol.serve import ServeEvents, run, serve
+from gateway.stores import open_stores
+from gateway.traffic import open_traffic
 from gateway.upstream import Upstream, UpstreamOptions
 from portico.client.tiers import TierClient
 from portico.contract import Contract, load, load_foreign
@@ -85,31 +89,42 @@ def _handlers() -> types.ModuleType:
     return module
 
 
-def order_contract(*, foreign: bool = False) -> Contract:
+def order_contract(*, foreign: bool = False, keyed: bool = False) -> Contract:
     """Return the compiled contract of the measured order."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "process" / "bench.v1.json"
         path.parent.mkdir()
-        path.write_text(json.dumps(order.contract("/process/bench/v1")))
+        path.write_text(json.dumps(order.contract("/process/bench/v1", keyed=keyed)))
         if foreign:
             return load_foreign(path, name="bench", base_path="/process/bench/v1")
         return load(path)
 
 
-def order_service() -> Service:
+def order_service(*, keyed: bool = False) -> Service:
     """Return the order API as it runs in a process."""
-    contract = order_contract()
+    contract = order_contract(keyed=keyed)
     return Service(contract, bind(contract, _handlers()), None, Validation())
 
 
-@contextlib.asynccontextmanager
-async def _gateway(holder: list[Any], name: str, upstream_url: str) -> AsyncIterator[None]:
-    keys = KeyRing(Path(os.environ["BENCH_KEYS"]))
-    backend: Backend
-    if name == "proxied":
-        contract = order_contract(foreign=True)
+def measured_config(data: Path, *, limited: bool = True, recorded: bool = True) -> Config:
+    """Return a configuration with two limits that are never used up, and the embedded Redis."""
+    limits = {"limits": "1000000/second;1000000000/day"}
+    settings: dict[str, Any] = {
+        "data": data,
+        "embedded": {"tryton": False, "redis": limited or recorded},
+        "idempotency": {"max_keys_per_client": 0},
+    }
+    if limited:
+        settings["rate_limits"] = {"plans": {"standard": {"requests": limits}}}
+    return Config.model_validate(settings)
+
+
+def _backend(name: str, upstream_url: str) -> Backend:
+    keyed = "keyed" in name
+    if "proxied" in name:
+        contract = order_contract(foreign=True, keyed=keyed)
         hop = Upstream(UpstreamOptions(name="bench", urls=(upstream_url,)))
-        backend = UpstreamBackend(
+        return UpstreamBackend(
             contract,
             hop,
             ResponseCheck(contract.name, Validation()),
@@ -117,30 +132,42 @@ async def _gateway(holder: list[Any], name: str, upstream_url: str) -> AsyncIter
             body_bytes=1024 * 1024,
             checked_bytes=1024 * 1024,
         )
-    else:
-        service = order_service()
-        client = TierClient(service.contract.name, {})
-        backend = ServiceBackend(service, client, timeout_seconds=30, body_bytes=1024 * 1024)
+    service = order_service(keyed=keyed)
+    client = TierClient(service.contract.name, {})
+    return ServiceBackend(service, client, timeout_seconds=30, body_bytes=1024 * 1024)
+
+
+@contextlib.asynccontextmanager
+async def _gateway(holder: list[Any], name: str, upstream_url: str) -> AsyncIterator[None]:
+    keys = KeyRing(Path(os.environ["BENCH_KEYS"]))
     log = AccessLog()
-    router = build_router([backend])
+    router = build_router([_backend(name, upstream_url)])
+    endpoints = list(router.targets())
     verifier = TokenVerifier(*built_in(keys, ISSUER))
     trust = Trust(Config(), verifier=verifier, audience=AUDIENCE)
-    holder.append(
-        Pipeline(
-            router,
-            control_app([], ready=lambda: "", type_base="/portal/problems/"),
-            authenticator=trust.authenticator(
-                [endpoint for leaf in router.leaves() for endpoint, _ in leaf.methods.values()],
-                contracts={},
-                closed=(),
-                resources=Resources(public_url=ISSUER, issuers=[ISSUER]),
-            ),
-            cors=None,
-            access_log=log,
-            type_base="/portal/problems/",
+    async with contextlib.AsyncExitStack() as stack:
+        data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portico-")))
+        config = measured_config(data, limited="limited" in name, recorded="keyed" in name)
+        stores = await stack.enter_async_context(
+            open_stores(config, SecretStore(data), "/portal/problems/")
         )
-    )
-    yield
+        holder.append(
+            Pipeline(
+                router,
+                control_app([], ready=lambda: "", type_base="/portal/problems/"),
+                authenticator=trust.authenticator(
+                    endpoints,
+                    contracts={},
+                    closed=(),
+                    resources=Resources(public_url=ISSUER, issuers=[ISSUER]),
+                ),
+                cors=None,
+                access_log=log,
+                type_base="/portal/problems/",
+                traffic=await stack.enter_async_context(open_traffic(config, stores, endpoints)),
+            )
+        )
+        yield
     log.stop()
 
 

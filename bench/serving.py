@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import order
+from bench.load import KEY
 from bench.servers import token
 
 SECONDS = 3.0
@@ -25,35 +26,47 @@ CONNECTIONS = 32
 _READY_SECONDS = 30.0
 
 
-def measure() -> dict[str, dict[str, float]]:
-    """Return gateway.in_process, gateway.proxied and gateway.p99_ms, with bare uvicorn beside."""
+# What is served, beside bare uvicorn: each adds a stage, the last has all of them.
+GATEWAYS = (
+    "in-process",
+    "in-process-limited",
+    "in-process-keyed",
+    "in-process-limited-keyed",
+    "proxied",
+    "proxied-limited-keyed",
+)
+
+
+def measure() -> dict[str, dict[str, float | str]]:
+    """Return the CPU of a request through each gateway, with bare uvicorn beside, and the tail."""
     with tempfile.TemporaryDirectory() as folder:
         keys = Path(folder) / "keys.json"
         return _measure(keys, token(keys))
 
 
-def _measure(keys: Path, bearer: str) -> dict[str, dict[str, float]]:
-    posted = post(bearer)
-    rounds: dict[str, list[dict[str, float]]] = {"bare": [], "in-process": [], "proxied": []}
+def _measure(keys: Path, bearer: str) -> dict[str, dict[str, float | str]]:
+    requests = {name: post(bearer, keyed="keyed" in name) for name in GATEWAYS}
+    requests["bare"] = get()
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in ("bare", *GATEWAYS)}
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(server("upstream", keys, core=1))
         url = f"http://127.0.0.1:{upstream[1]}"
         servers = {name: stack.enter_context(server(name, keys, url)) for name in rounds}
         for name, (_, port) in servers.items():  # warm
-            load(port, get() if name == "bare" else posted, 1.0)
+            load(port, requests[name], 1.0)
         for _ in range(ROUNDS):
             for name, (pid, port) in servers.items():
-                rounds[name].append(_round(pid, port, get() if name == "bare" else posted))
+                rounds[name].append(_round(pid, port, requests[name]))
     cpu = {name: statistics.median(one["cpu_us"] for one in all_) for name, all_ in rounds.items()}
     p99 = statistics.median(one["p99_ms"] for one in rounds["in-process"])
-    results = {
+    results: dict[str, dict[str, float | str]] = {
         f"gateway.{name.replace('-', '_')}": {
             "cpu_us": round(cpu[name], 1),
             "share_of_bare_uvicorn": round(cpu["bare"] / cpu[name], 3),
         }
-        for name in ("in-process", "proxied")
+        for name in GATEWAYS
     }
-    results["gateway.p99_ms"] = {"value": round(p99, 2), "unit": "ms"}  # type: ignore[dict-item]
+    results["gateway.p99_ms"] = {"value": round(p99, 2), "unit": "ms"}
     results["bare_uvicorn"] = {"cpu_us": round(cpu["bare"], 1), "share_of_bare_uvicorn": 1.0}
     return results
 
@@ -137,13 +150,15 @@ def get() -> bytes:
     return b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 
-def post(bearer: str) -> bytes:
-    """Return the raw request that places the order."""
+def post(bearer: str, *, keyed: bool = False) -> bytes:
+    """Return the raw request that places the order, with a key that the load makes new."""
     fields = {
         "host": "127.0.0.1",
         "authorization": f"Bearer {bearer}",
         "content-length": str(len(order.BODY)),
         **order.HEADERS,
     }
+    if keyed:
+        fields["idempotency-key"] = KEY.decode()
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"POST /process/bench/v1{order.TARGET} HTTP/1.1\r\n{head}\r\n".encode() + order.BODY

@@ -125,7 +125,7 @@ class Gateway:
             router = build_router(backends)
             endpoints = list(router.targets())
             traffic = await stack.enter_async_context(open_traffic(config, stores, endpoints))
-            metrics = RequestMetrics()
+            metrics = RequestMetrics(tiers.connections)
             resources = self._resources(issuer, public_url)
             routes = [*identity, *resources.routes(contracts)]
             self._pipeline = Pipeline(

@@ -30,8 +30,10 @@ from portico.client import layers
 from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, idempotency_parameter, targets
+from portico.connectors.connection import Connection
 from portico.contract import Contract, ContractError, Finding, Operation, contract_paths, load
 from portico.contract.strict import StrictValidator
+from portico.crossref.engine import parse_url
 from portico.durable import Durable
 from portico.idempotency.claim import Claim
 from portico.idempotency.key import applies
@@ -97,6 +99,7 @@ class Tiers:
     contracts: Mapping[str, Contract]
     backends: Mapping[str, ServiceBackend]
     transports: Mapping[str, Transport]
+    connections: Mapping[str, Connection]
     workflows: Sequence[Workflow]
 
 
@@ -149,7 +152,7 @@ async def open_tiers(
         clients = {name: _Client(name) for name in names}
         services: dict[str, Service] = {}
         settings: dict[str, BaseModel | None] = {}
-        provided = _provided(config, secrets)
+        provided = provided_settings(config, secrets)
         for name in names:
             contract = contracts[name]
             api = config.apis.get(name, API())
@@ -175,16 +178,37 @@ async def open_tiers(
         for name in names:
             steps = Steps(contracts[name], contracts, clients[name])
             workflows += workflows_of(contracts[name], steps, settings[name])
-        yield Tiers(contracts, _backends(config, services, clients), transports, workflows)
+        yield Tiers(
+            contracts,
+            _backends(config, services, clients),
+            transports,
+            _connections(services),
+            workflows,
+        )
 
 
-def _provided(config: Config, secrets: SecretStore) -> dict[str, Any]:
+def _connections(services: Mapping[str, Service]) -> dict[str, Connection]:
+    """Return the connections to systems, of the APIs whose resources have one."""
+    found = {
+        name: getattr(service.resources, "connection", None) for name, service in services.items()
+    }
+    return {name: value for name, value in found.items() if isinstance(value, Connection)}
+
+
+def provided_settings(config: Config, secrets: SecretStore) -> dict[str, Any]:
     """Return the settings that APIs share: where references are, and tokens that change."""
     url = config.references.url
     if url.startswith(("env:", "file:")):
         url = secrets.resolve(url, "references.url")
+    url = url or f"sqlite:///{config.data / 'references.sqlite'}"
+    try:
+        parse_url(url)
+    except ValueError as error:
+        # The URL may hold a password and is not repeated.
+        hint = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE, or env:NAME"
+        raise ConfigError("references.url", str(error), hint) from None
     return {
-        "references_url": url or f"sqlite:///{config.data / 'references.sqlite'}",
+        "references_url": url,
         "tokens": config.data / "tokens",
     }
 
@@ -285,4 +309,11 @@ def _backends(
     }
 
 
-__all__ = ["Tiers", "bind_handlers", "choose", "load_contracts", "open_tiers"]
+__all__ = [
+    "Tiers",
+    "bind_handlers",
+    "choose",
+    "load_contracts",
+    "open_tiers",
+    "provided_settings",
+]

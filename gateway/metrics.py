@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -21,8 +21,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway import connector_metrics
 from gateway.endpoints import Endpoint
 from gateway.stores import Stores
+from portico.connectors.connection import Connection
 
 # From an answer of the cache to the default deadline, each twice or two and a half times the last.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -31,9 +33,13 @@ _OPERATION = ["api", "operation"]
 
 
 class RequestMetrics:
-    """Counts requests by operation; what is no operation of a contract is counted together."""
+    """Counts requests by operation; what is no operation of a contract is counted together.
 
-    def __init__(self) -> None:
+    With what the connections to systems, given by API, count for themselves.
+    """
+
+    def __init__(self, connections: Mapping[str, Connection] | None = None) -> None:
+        self._connections = connections or {}
         self._statuses: Counter[tuple[str, str, int]] = Counter()
         self._durations: dict[tuple[str, str], list[int]] = {}
         self._seconds: dict[tuple[str, str], float] = {}
@@ -68,6 +74,7 @@ class RequestMetrics:
                 rows.append((bound, total))
             took.add_metric(list(name), rows, self._seconds[name])
         yield took
+        yield from connector_metrics.collect(self._connections)
 
 
 class _Stores(Collector):

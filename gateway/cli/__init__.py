@@ -18,15 +18,16 @@ COMMANDS = {
     "routes": "list the operations and where they are",
     "graph": "show which API calls which",
     "dlq": "list, show, replay and discard what could not be done",
+    "doctor": "check credentials, clock, limits and permissions of the systems",
     "idempotency": "look at the records of keys, settle those in doubt",
     "plan": "give a client another plan while the gateway runs",
     "conformance": "test the Idempotency-Key of any HTTP API from outside",
     "token": "print an access token of a configured client",
+    "sandbox": "run the systems for development",
     "client": "add, change and end clients while the gateway runs",
     "api-key": "give API keys to partners that cannot do OAuth",
     "keys": "rotate the signing keys",
     "user": "hash a password for the configuration",
-    "sandbox": "run the systems for development",
     "new": "add an API: a contract, handlers and a test",
 }
 

@@ -10,6 +10,7 @@ from gateway.config import ConfigError
 from gateway.identity.errors import IdentityError
 from gateway.protocol.listening import ListenError
 from portico.contract import ContractError
+from portico.crossref.store import ReferencesError
 from portico.redis.embedded.errors import EmbeddedRedisError
 from portico.sandbox.running import SandboxesError
 from system_apis.tryton.sandbox.errors import SandboxError
@@ -61,6 +62,7 @@ _USER_ERRORS = (
     EmbeddedRedisError,
     SandboxError,
     SandboxesError,
+    ReferencesError,
     CannotRunError,
     OSError,
 )
@@ -85,6 +87,9 @@ def _in_words(error: Exception) -> tuple[str, str, str]:
         return "the embedded Redis does not start", str(error), error.hint
     if isinstance(error, SandboxError):
         return "an embedded system does not start", str(error), error.hint or "see the log"
+    if isinstance(error, ReferencesError):
+        hint = "check references.url, and that its database runs and may be written to"
+        return "the cross-references cannot be opened", str(error).strip(), hint
     if isinstance(error, SandboxesError):
         hint = "stop what listens there, or set embedded.sandboxes to false"
         return "the sandboxes do not start", str(error), hint

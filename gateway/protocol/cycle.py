@@ -11,13 +11,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from portico.problems import INTERNAL_ERROR, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from uvicorn._types import (
-        ASGI3Application,
-        ASGISendEvent,
-        HTTPResponseStartEvent,
-    )
+    from uvicorn._types import ASGI3Application, ASGISendEvent
 
     from gateway.protocol.gate import Gate
 
@@ -73,7 +69,8 @@ class Cycle(RequestResponseCycle):
             or self.scope["method"] == "HEAD"
         ):
             return False
-        fields = self.default_headers + fields
+        if not _has(fields, b"date"):
+            fields = self.default_headers + fields
         length, is_sized = b"%d" % len(body), False
         for name, value in fields:
             if name == b"content-length":
@@ -91,6 +88,12 @@ class Cycle(RequestResponseCycle):
         self.message_event.set()
         self.on_response()
         return True
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send a message; a Date that the application passes on is the only one."""
+        if message["type"] == "http.response.start" and _has(message.get("headers", ()), b"date"):
+            self.default_headers = []
+        await super().send(message)
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         extensions = cast("dict[str, object]", self.scope)  # ASGI lets applications add keys
@@ -154,7 +157,7 @@ class OldCycle(Cycle):
 
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "http.response.start":
-            self.unframed = _has_no_length(message)
+            self.unframed = not _has(message.get("headers", ()), b"content-length")
             # Known to be False, uvicorn does not choose chunks, which HTTP/1.0 cannot read.
             self.chunked_encoding = False if self.unframed else None
         elif self.unframed and message["type"] == "http.response.body":
@@ -162,8 +165,8 @@ class OldCycle(Cycle):
         await super().send(message)
 
 
-def _has_no_length(start: HTTPResponseStartEvent) -> bool:
-    return all(name.lower() != b"content-length" for name, _ in start.get("headers", ()))
+def _has(fields: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bool:
+    return any(name.lower() == wanted for name, _ in fields)
 
 
 def nothing() -> None:

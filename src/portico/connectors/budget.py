@@ -86,7 +86,7 @@ class Budget:
         """Return the seconds until the next request may begin, and count it."""
         now = self._clock()
         begins = max([now, self._paused_until, *self._earliest()])
-        if begins - now >= remaining:
+        if begins > now and begins - now >= remaining:
             raise ThrottledError(
                 f"the limit of {self._system} is reached",
                 system=self._system,

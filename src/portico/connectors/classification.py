@@ -67,12 +67,13 @@ class Dialect:
 
     `read_reason` finds the failure that an answer reports, also one hidden in a 200, and returns
     None where the answer reports none. The first rule that matches decides; without one, the
-    status does.
+    status does. `accepted` are statuses of 400 and above that are good answers all the same.
     """
 
     system: str
     read_reason: Callable[[Answer], Reason | None]
     rules: Sequence[Rule] = ()
+    accepted: frozenset[int] = frozenset()
     read_allowances: Callable[[Answer], Sequence[Allowance]] = no_allowances
 
 
@@ -98,7 +99,7 @@ _OTHERWISE = Rule(failure=BrokenError, in_doubt=True)
 def classify(dialect: Dialect, request: Request, answer: Answer) -> ConnectorError | None:
     """Return the failure that an answer is, None for a good one."""
     reason = dialect.read_reason(answer)
-    if reason is None and answer.status < 400:
+    if reason is None and (answer.status < 400 or answer.status in dialect.accepted):
         return None
     if reason is None:
         reason = Reason(message=f"{dialect.system} answered {answer.status} without a reason")

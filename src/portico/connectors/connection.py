@@ -59,6 +59,8 @@ class Connection:
             return await self._send(request, errand, counters)
         except ConnectorError as error:
             error.system = error.system or self._dialect.system
+            # Whoever may send it again need not know whether it took effect.
+            error.in_doubt = error.in_doubt and not request.repeatable
             counters.failures[type(error).__name__] += 1
             raise
         finally:
@@ -77,7 +79,8 @@ class Connection:
                 tries += 1
                 remaining = errand.deadline.remaining()
                 retry = next_try(error, request, tries=tries, renewed=renewed, remaining=remaining)
-                if retry is None:
+                # Others found the system down as well: whoever asks now hears it at once.
+                if retry is None or self._outage.known:
                     raise
                 if retry.renew:
                     renewed = True

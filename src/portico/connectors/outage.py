@@ -24,6 +24,11 @@ class Outage:
         self._failures = 0
         self._until = 0.0
 
+    @property
+    def known(self) -> bool:
+        """Tell whether the system is known to be down at this moment."""
+        return self._until > self._clock()
+
     def check(self) -> None:
         """Raise UnavailableError while the system is known to be down."""
         left = self._until - self._clock()
@@ -45,5 +50,4 @@ class Outage:
         self._failures = 0
 
     def __repr__(self) -> str:
-        paused = self._until > self._clock()
-        return f"<Outage {self._failures} failures, {'paused' if paused else 'open'}>"
+        return f"<Outage {self._failures} failures, {'paused' if self.known else 'open'}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -78,8 +79,10 @@ async def create_once(
 
 async def _after_failure(references: CrossReferences, claim: Claim, error: ConnectorError) -> None:
     """Let the next attempt begin at once, unless this one may still take effect."""
-    if isinstance(error, RefusedError | DuplicateError):
-        # The next one may be corrected, and is another operation to the system.
-        await references.release(claim)
-    elif not (error.in_doubt or isinstance(error, OutOfTimeError | BrokenError)):
-        await references.give_up(claim)
+    # Where another attempt took over, the claim is its own to settle.
+    with suppress(ClaimLostError):
+        if isinstance(error, RefusedError | DuplicateError):
+            # The next one may be corrected, and is another operation to the system.
+            await references.release(claim)
+        elif not (error.in_doubt or isinstance(error, OutOfTimeError | BrokenError)):
+            await references.give_up(claim)

@@ -16,17 +16,24 @@ POOL_SIZE = 4
 _PRAGMAS = (f"busy_timeout={BUSY_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL")
 
 
-def open_engine(url: str) -> sa.Engine:
-    """Return an engine for `sqlite:///PATH` or `postgresql://…`; raises ValueError."""
+def parse_url(url: str) -> sa.URL:
+    """Return a database URL in its parts; raises ValueError for one that is none or not known."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
         raise ValueError("it is not a database URL") from error
     if parsed.drivername in {"postgresql", "postgres"}:
-        parsed = parsed.set(drivername="postgresql+psycopg")
-        return sa.create_engine(parsed, pool_size=POOL_SIZE, pool_pre_ping=True)
+        return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername != "sqlite" or not parsed.database:
         raise ValueError("only sqlite:///PATH and postgresql:// are known")
+    return parsed
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Return an engine for `sqlite:///PATH` or `postgresql://…`; raises ValueError."""
+    parsed = parse_url(url)
+    if not parsed.database or parsed.drivername != "sqlite":
+        return sa.create_engine(parsed, pool_size=POOL_SIZE, pool_pre_ping=True)
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(parsed, pool_size=POOL_SIZE, max_overflow=0)
     sa.event.listen(engine, "connect", _prepare_sqlite)

@@ -11,8 +11,10 @@ from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from portico.connectors.failures import UnavailableError
 from portico.crossref.engine import open_engine
 from portico.crossref.records import (
     Claim,
@@ -25,12 +27,16 @@ from portico.crossref.records import (
     TakenError,
     operation_id,
 )
-from portico.crossref.schema import ALIASES, LINKS, migrate
+from portico.crossref.schema import ALIASES, LINKS, NewerSchemaError, migrate
 
 T = TypeVar("T")
 
 # An alias of an alias of an alias: more is a circle.
 MAX_ALIASES = 10
+
+
+class ReferencesError(Exception):
+    """The database of the cross-references cannot be used."""
 
 
 class CrossReferences:
@@ -222,7 +228,11 @@ class CrossReferences:
             with self._engine.begin() as connection:
                 return work(connection)
 
-        return await asyncio.to_thread(run)
+        try:
+            return await asyncio.to_thread(run)
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            message = "the database of the cross-references cannot be used now"
+            raise UnavailableError(message, system="references") from error
 
     def __repr__(self) -> str:
         return f"<CrossReferences {self._engine.url!r}>"
@@ -230,10 +240,17 @@ class CrossReferences:
 
 @asynccontextmanager
 async def open_cross_references(url: str) -> AsyncIterator[CrossReferences]:
-    """Open the store and bring its schema up to date; raises ValueError for a URL that is none."""
+    """Open the store and bring its schema up to date.
+
+    Raises ValueError for a URL that is none, ReferencesError for a database that cannot be used.
+    """
     engine = open_engine(url)
     try:
-        await asyncio.to_thread(migrate, engine)
+        try:
+            await asyncio.to_thread(migrate, engine)
+        except (DBAPIError, NewerSchemaError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise ReferencesError(str(cause)) from error
         yield CrossReferences(engine)
     finally:
         await asyncio.to_thread(engine.dispose)

@@ -12,7 +12,13 @@ from portico.idempotency.problems import (
     RECORD_UNREADABLE,
     STORE_UNAVAILABLE,
 )
-from portico.problems import SYSTEM_UNAVAILABLE, TOO_MANY_REQUESTS, UNAVAILABLE, Problem
+from portico.problems import (
+    CONFLICT,
+    SYSTEM_UNAVAILABLE,
+    TOO_MANY_REQUESTS,
+    UNAVAILABLE,
+    Problem,
+)
 
 # These say that the request was turned away before anything was done.
 _TURNED_AWAY = frozenset(
@@ -31,9 +37,18 @@ _NO_ANSWER_STATUSES = frozenset({502, 504})
 def judge_problem(problem: Problem, claim: Claim) -> Disposition:
     """Return what becomes of the record of an operation that raised a problem."""
     slug = problem.kind.slug
-    turned_away = slug in _TURNED_AWAY or problem.status in _TURNED_AWAY_STATUSES
+    turned_away = (
+        slug in _TURNED_AWAY
+        or problem.status in _TURNED_AWAY_STATUSES
+        # A record that somebody else holds at the moment: it says when to come again.
+        or (slug == CONFLICT.slug and _says_when(problem))
+    )
     unknown = slug in _UNDECIDED_BELOW or problem.status in _NO_ANSWER_STATUSES
     return _judge(problem.status, claim, turned_away=turned_away, unknown=unknown)
+
+
+def _says_when(problem: Problem) -> bool:
+    return any(name.lower() == "retry-after" for name, _ in problem.headers)
 
 
 def judge_status(status: int, claim: Claim) -> Disposition:

@@ -19,7 +19,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Faults(BaseModel):
     """The faults of one system, all of them off. Numbers are of requests that are still to meet it.
 
-    `lost_responses` counts writes only: they take effect, and then the connection is reset.
+    `lost_responses` and `held_responses` count writes only: they take effect, and then the
+    connection is reset, or nothing comes any more.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -30,6 +31,7 @@ class Faults(BaseModel):
     unavailable_seconds: float = Field(default=0.0, ge=0, le=3600)
     resets: int = Field(default=0, ge=0)
     lost_responses: int = Field(default=0, ge=0)
+    held_responses: int = Field(default=0, ge=0)
     webhooks_twice: bool = False
     webhooks_out_of_order: bool = False
 
@@ -70,13 +72,21 @@ class FaultyApp:
         elif faults.throttled:
             faults.throttled -= 1
             answer = self._sandbox.throttled(faults.retry_after_seconds)
-        elif writes and faults.lost_responses:
-            faults.lost_responses -= 1
+        elif writes and (faults.lost_responses or faults.held_responses):
             await answer(scope, receive, _nowhere)
             self._sandbox.state.commit()
-            await _reset(receive, send)
+            await self._withhold(receive, send)
             return
         await answer(scope, receive, self._committing(send) if writes else send)
+
+    async def _withhold(self, receive: Receive, send: Send) -> None:
+        """Let nobody hear of a change that took effect."""
+        if self.faults.lost_responses:
+            self.faults.lost_responses -= 1
+            await _reset(receive, send)
+            return
+        self.faults.held_responses -= 1
+        await _disconnected(receive)
 
     def _committing(self, send: Send) -> Send:
         """Return a send that writes the state before anybody hears of a change."""
@@ -100,5 +110,9 @@ async def _reset(receive: Receive, send: Send) -> None:
     sock = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+    await _disconnected(receive)
+
+
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -85,9 +85,14 @@ async def run_sandboxes(
 @contextlib.asynccontextmanager
 async def serve_on_loopback(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     """Serve an application on 127.0.0.1 and yield its URL; raises SandboxesError."""
+    # The protocol is named so that asyncio knows it for TCP and switches Nagle's algorithm off;
+    # with it each answer in two parts would wait for an acknowledgement.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock = socket.create_server((HOST, port))
+        sock.bind((HOST, port))
     except OSError as error:
+        sock.close()
         raise SandboxesError(f"port {port} of {HOST} is taken") from error
     config = uvicorn.Config(
         app,

@@ -128,7 +128,7 @@ class QuickBooks:
 
         async def find() -> Found[Record] | None:
             record = await look_up()
-            return None if record is None else Found(external_id=record.text("Id"), record=record)
+            return None if record is None else _found(record, created=False)
 
         async def create(operation_id: str) -> Found[Record]:
             record = await self.post(entity, values, call, key=operation_id)
@@ -142,6 +142,14 @@ class QuickBooks:
         if isinstance(found, Found):
             return found.record, found.created
         return await self.get(entity, found.external_id, call), False
+
+    async def note_write(self, entity: str, external_key: str, record: Record) -> None:
+        """Remember the version we wrote, so that its echo among the changes is known."""
+        key = self._key(entity, external_key)
+        await self.references.note_write(key, version=record.text("SyncToken"), written_hash="")
+
+    def _key(self, entity: str, external_key: str) -> Key:
+        return Key(entity=entity, canonical_id=external_key, system=SYSTEM, instance=self.realm_id)
 
     async def changes(
         self, entities: Sequence[str], since: str, errand: Errand
@@ -159,6 +167,15 @@ class QuickBooks:
 
     def __repr__(self) -> str:
         return f"<QuickBooks {self.realm_id} {self.connection!r}>"
+
+
+def _found(record: Record, *, created: bool) -> Found[Record]:
+    return Found(
+        external_id=record.text("Id"),
+        record=record,
+        version=record.text("SyncToken"),
+        created=created,
+    )
 
 
 def action_key(call: Call[QuickBooks], record_id: str) -> str:

@@ -11,6 +11,7 @@ from portico.connectors.failures import MissingError, RefusedError, as_problems
 from portico.connectors.moments import from_text, timestamp
 from portico.connectors.pages import from_cursor, no_such_page, page_reply
 from portico.connectors.record import Record
+from portico.connectors.replies import put_reply
 from portico.server.call import Call, Reply
 from system_apis.quickbooks import mapping, models, queries
 from system_apis.quickbooks.connector import Page, QuickBooks, action_key
@@ -64,8 +65,9 @@ async def put_customer(
         if not created:
             values.pop("CurrencyRef", None)
             record = await books.change("Customer", record.text("Id"), values, call)
+            await books.note_write("Customer", external_key, record)
         result = mapping.customer(record, books.realm_id, books.currency)
-        return _put_reply(result, f"customers/{result['id']}", created=created)
+        return put_reply(result, f"customers/{result['id']}", created=created)
 
 
 async def list_products(call: Call[QuickBooks], *, limit: int, cursor: str | None = None) -> Reply:
@@ -129,7 +131,7 @@ async def put_invoice(
         values = mapping.invoice_values(document_number, body, items)
         record, created = await books.create("Invoice", document_number, values, look_up, call)
         (result,) = await _invoices(call, [record])
-        return _put_reply(result, f"invoices/{result['id']}", created=created)
+        return put_reply(result, f"invoices/{result['id']}", created=created)
 
 
 async def void_invoice(call: Call[QuickBooks], *, invoice_id: str) -> models.Invoice:
@@ -186,7 +188,7 @@ async def put_payment(
         values = mapping.payment_values(reference_number, body, due)
         record, created = await books.create("Payment", reference_number, values, look_up, call)
         result = mapping.payment(record, books.realm_id, books.currency)
-        return _put_reply(result, f"payments/{result['id']}", created=created)
+        return put_reply(result, f"payments/{result['id']}", created=created)
 
 
 async def list_changes(
@@ -258,8 +260,3 @@ async def _page(
 
 def _of_customer(customer_id: str | None) -> list[str]:
     return [queries.equal("CustomerRef", customer_id)] if customer_id else []
-
-
-def _put_reply(result: object, location: str, *, created: bool) -> Reply:
-    headers = [("Location", location)] if created else []
-    return Reply(status=201 if created else 200, body=result, headers=headers)

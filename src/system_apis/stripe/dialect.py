@@ -19,7 +19,7 @@ from portico.connectors.messages import Answer
 SYSTEM = "stripe"
 # Stripe's own word on whether sending again can help; its libraries obey it above the status.
 SHOULD_RETRY = "stripe-should-retry"
-RETRY = "stripe-should-retry"
+RETRY = "retry"
 
 RULES = (
     Rule(code=RETRY, failure=UnavailableError, in_doubt=True),

@@ -9,6 +9,7 @@ from portico.connectors.messages import Pairs
 from portico.connectors.moments import from_text
 from portico.connectors.pages import from_cursor, page_reply
 from portico.connectors.record import Record
+from portico.connectors.replies import put_reply
 from portico.crossref.creating import Found
 from portico.server.call import Call, Reply
 from system_apis.stripe import billing_mapping, mapping, models
@@ -49,7 +50,7 @@ async def put_customer(call: Call[Stripe], *, external_key: str, body: models.Ne
         if not created:
             record = await stripe.post(f"customers/{record.text('id')}", values, call)
         result = mapping.customer(record, stripe.account)
-        return _put_reply(result, f"customers/{result['id']}", created=created)
+        return put_reply(result, f"customers/{result['id']}", created=created)
 
 
 async def list_products(call: Call[Stripe], *, limit: int, cursor: str | None = None) -> Reply:
@@ -71,7 +72,7 @@ async def put_product(call: Call[Stripe], *, sku: str, body: models.NewProduct) 
     with as_problems():
         record, created = await change_product(call.resources, sku, body, call)
         result = mapping.product(record, _account(call))
-        return _put_reply(result, f"products/{sku}", created=created)
+        return put_reply(result, f"products/{sku}", created=created)
 
 
 async def list_subscriptions(
@@ -110,7 +111,7 @@ async def put_subscription(
         }
         record, created = await stripe.create("subscriptions", external_key, values, call)
         result = billing_mapping.subscription(record, stripe.account)
-        return _put_reply(result, f"subscriptions/{result['id']}", created=created)
+        return put_reply(result, f"subscriptions/{result['id']}", created=created)
 
 
 async def cancel_subscription(call: Call[Stripe], *, subscription_id: str) -> models.Subscription:
@@ -150,7 +151,7 @@ async def put_invoice(call: Call[Stripe], *, external_key: str, body: models.New
             raise RefusedError("a price is not in the currency of the invoice", system=SYSTEM)
         record, created = await create_invoice(call.resources, external_key, body, call)
         result = billing_mapping.invoice(record, _account(call))
-        return _put_reply(result, f"invoices/{result['id']}", created=created)
+        return put_reply(result, f"invoices/{result['id']}", created=created)
 
 
 async def finalize_invoice(call: Call[Stripe], *, invoice_id: str) -> models.Invoice:
@@ -214,7 +215,7 @@ async def put_payment(call: Call[Stripe], *, external_key: str, body: models.New
         }
         record, created = await stripe.create("payment_intents", external_key, values, call)
         result = billing_mapping.payment(record, stripe.account)
-        return _put_reply(result, f"payments/{result['id']}", created=created)
+        return put_reply(result, f"payments/{result['id']}", created=created)
 
 
 async def cancel_payment(call: Call[Stripe], *, payment_id: str) -> models.Payment:
@@ -259,7 +260,7 @@ async def put_refund(
         record = await stripe.get(f"refunds/{found.external_id}", call)
         result = billing_mapping.refund(record, stripe.account, payment.id_of("customer"))
         created = isinstance(found, Found) and found.created
-        return _put_reply(result, f"payments/{payment_id}", created=created)
+        return put_reply(result, f"payments/{payment_id}", created=created)
 
 
 async def list_events(
@@ -309,8 +310,3 @@ def _account(call: Call[Stripe]) -> str:
 
 def _of_customer(customer_id: str | None) -> Pairs:
     return [("customer", customer_id)] if customer_id else []
-
-
-def _put_reply(result: object, location: str, *, created: bool) -> Reply:
-    headers = [("Location", location)] if created else []
-    return Reply(status=201 if created else 200, body=result, headers=headers)

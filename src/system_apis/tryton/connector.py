@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import TYPE_CHECKING
 
-import httpx
-
+from portico.connectors.connection import Connection
+from portico.connectors.failures import BrokenError
+from portico.connectors.messages import Errand, Job
 from portico.connectors.turns import Turns
-from system_apis.tryton.failures import (
-    BrokenError,
-    OutOfTimeError,
-    UnavailableError,
-    UnreachableError,
-)
-from system_apis.tryton.outage import Outage
-from system_apis.tryton.rest import Answer, Request, judge, map_exceptions, read_answer
-from system_apis.tryton.wire import Record, encode_argument, records
-
-if TYPE_CHECKING:
-    from portico.deadline import Deadline
-    from portico.trace import Trace
+from portico.deadline import Deadline
+from portico.trace import Trace
+from system_apis.tryton.rest import Request, data_of
+from system_apis.tryton.wire import SYSTEM, Record, encode_argument, records
 
 Domain = Sequence[object]
 Values = Mapping[str, object]
 
-# The share of a deadline that finding a free or new connection may use.
-CONNECT_SHARE = 0.9
 # How long the company is remembered, in which nobody changes its currency unnoticed.
 COMPANY_SECONDS = 300.0
 
@@ -48,74 +36,25 @@ class Tryton:
     """Tryton behind one base URL, shared by all calls of a process."""
 
     def __init__(
-        self,
-        http: httpx.AsyncClient,
-        *,
-        instance: str,
-        company: int | None = None,
-        connect_seconds: float = 2.0,
+        self, connection: Connection, *, instance: str, company: int | None = None
     ) -> None:
+        self.connection = connection
         self.instance = instance
         self.turns = Turns()
-        self._http = http
         self._company_id = company
-        self._connect_seconds = connect_seconds
         self._company: tuple[float, Company] | None = None
-        self._outage = Outage()
 
     async def enter(self, deadline: Deadline, trace: Trace) -> Exchange:
         """Return what one call talks to Tryton through, within its deadline and as our company."""
-        outside = Exchange(self, deadline, trace, {})
-        company = await self._find_company(outside)
+        errand = Job(deadline=deadline, trace=trace)
+        company = await self._find_company(Exchange(self, errand, {}))
         # Names of units and messages are translated: we map the English ones.
         context = {"company": company.id, "language": "en"}
-        return Exchange(self, deadline, trace, context, company)
+        return Exchange(self, errand, context, company)
 
-    async def send(self, request: Request, deadline: Deadline, trace: Trace) -> object:
-        """Send a request and return the data answered; raises TrytonError.
-
-        A read whose connection broke is sent once more: Tryton may have closed a kept connection
-        at that moment, and a second read cannot hurt.
-        """
-        try:
-            return await self._send_once(request, deadline, trace)
-        except UnavailableError as error:
-            if request.writes or not error.in_doubt:
-                raise
-        return await self._send_once(request, deadline, trace)
-
-    async def _send_once(self, request: Request, deadline: Deadline, trace: Trace) -> object:
-        remaining = deadline.remaining()
-        if remaining <= 0:
-            raise OutOfTimeError("the time ran out before tryton was asked")
-        self._outage.check()
-        answer = await self._exchange(self._prepare(request, remaining, trace), remaining)
-        self._outage.ended()
-        if answer.status == 429:
-            self._outage.asked_to_wait(answer.retry_after())
-        return judge(request, answer)
-
-    def _prepare(self, request: Request, remaining: float, trace: Trace) -> httpx.Request:
-        headers = {**request.headers, **dict(trace.child().headers())}
-        content = request.content
-        if content is not None:
-            headers["content-type"] = "application/json"
-        waiting = remaining * CONNECT_SHARE
-        connecting = min(self._connect_seconds, waiting)
-        timeout = httpx.Timeout(remaining, connect=connecting, pool=waiting)
-        return self._http.build_request(
-            request.method, request.target, headers=headers, content=content, timeout=timeout
-        )
-
-    async def _exchange(self, request: httpx.Request, remaining: float) -> Answer:
-        try:
-            # httpx limits each wait for bytes; only this limits the sum of them.
-            with map_exceptions():
-                async with asyncio.timeout(remaining):
-                    return await read_answer(await self._http.send(request, stream=True))
-        except UnreachableError:
-            self._outage.failed()
-            raise
+    async def send(self, request: Request, errand: Errand) -> object:
+        """Send a request and return the data answered; raises ConnectorError."""
+        return data_of(await self.connection.send(request.message(), errand))
 
     async def _find_company(self, exchange: Exchange) -> Company:
         if self._company is not None and monotonic() < self._company[0]:
@@ -128,10 +67,12 @@ class Tryton:
             limit=2,
         )
         if len(found) != 1:
-            raise BrokenError("tryton shows no company, or several: set the company of this API")
+            message = "tryton shows no company, or several: set the company of this API"
+            raise BrokenError(message, system=SYSTEM)
         party, currency = found[0].one("party"), found[0].one("currency")
         if party is None or currency is None:
-            raise BrokenError("the company in tryton has no party or no currency")
+            message = "the company in tryton has no party or no currency"
+            raise BrokenError(message, system=SYSTEM)
         company = Company(
             id=found[0].id,
             party=party.id,
@@ -142,25 +83,23 @@ class Tryton:
         return company
 
     def __repr__(self) -> str:
-        return f"<Tryton {self.instance} {self._outage!r}>"
+        return f"<Tryton {self.instance} {self.connection!r}>"
 
 
 class Exchange:
     """What one call says to Tryton, each request within its deadline, trace and context."""
 
-    __slots__ = ("_company", "_context", "_deadline", "_trace", "_tryton")
+    __slots__ = ("_company", "_context", "_errand", "_tryton")
 
     def __init__(
         self,
         tryton: Tryton,
-        deadline: Deadline,
-        trace: Trace,
+        errand: Errand,
         context: Values,
         company: Company | None = None,
     ) -> None:
         self._tryton = tryton
-        self._deadline = deadline
-        self._trace = trace
+        self._errand = errand
         self._context = context
         self._company = company
 
@@ -179,7 +118,7 @@ class Exchange:
     def within(self, context: Values) -> Exchange:
         """Return an exchange with more context, such as the locations that stock is counted in."""
         merged = {**self._context, **context}
-        return Exchange(self._tryton, self._deadline, self._trace, merged, self._company)
+        return Exchange(self._tryton, self._errand, merged, self._company)
 
     async def search(
         self,
@@ -243,4 +182,4 @@ class Exchange:
         if self._context:
             context = {"x-tryton-context": encode_argument(self._context)}
             request = replace(request, headers={**request.headers, **context})
-        return await self._tryton.send(request, self._deadline, self._trace)
+        return await self._tryton.send(request, self._errand)

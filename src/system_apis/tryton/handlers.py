@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from portico.connectors.failures import as_problems
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
 from system_apis.tryton import models, pages, sales, stock
-from system_apis.tryton.failures import as_problems
 from system_apis.tryton.mapping import (
     CUSTOMER_FIELDS,
     CUSTOMER_MODEL,

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Literal
 
-from system_apis.tryton.failures import SYSTEM
 from system_apis.tryton.units import unit_code
+from system_apis.tryton.wire import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""One request of Tryton's REST protocol (8.x), and what each answer and each failure means.
+"""One request of Tryton's REST protocol (8.x), and what each answer means.
 
 How Tryton behaves, as tried against 8.2:
 - A search takes its domain and order as base64 in the query, its page as a Range header, and the
@@ -12,34 +12,25 @@ How Tryton behaves, as tried against 8.2:
 
 from __future__ import annotations
 
-import json
-import logging
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
-import httpx
+from portico.connectors import exact_json, messages
+from portico.connectors.classification import Dialect, Reason, Rule
+from portico.connectors.failures import BrokenError, RefusedError, UnavailableError
+from portico.connectors.messages import Answer
+from system_apis.tryton.wire import SYSTEM, decode, encode
 
-from system_apis.tryton.failures import (
-    RETRY_AFTER_SECONDS,
-    BrokenError,
-    LockedError,
-    MissingError,
-    OutOfTimeError,
-    RefusedError,
-    TrytonError,
-    UnavailableError,
-    UnreachableError,
-)
-from system_apis.tryton.wire import decode, encode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-logger = logging.getLogger("system_apis.tryton")
-
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
+GOOD = frozenset({200, 204, 416})
+_SENTENCES = {
+    401: "tryton does not accept the key of this API",
+    404: "tryton has no such record",
+    423: "somebody else is changing the record",
+    429: "tryton asks to wait",
+    502: "a proxy before tryton gets no answer",
+    503: "tryton is too busy",
+    504: "a proxy before tryton gets no answer",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,120 +44,59 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: object = None
 
-    @property
-    def writes(self) -> bool:
-        """Tell whether the request may change something."""
-        return self.method != "GET"
-
-    @property
-    def target(self) -> str:
-        """Return the path and query, relative to the base URL of the database."""
-        query = [("f", name) for name in self.fields] + list(self.query.items())
-        return f"rest/model/{self.path}?{urlencode(query)}"
-
-    @property
-    def content(self) -> bytes | None:
-        """Return the body as it is sent."""
-        return None if self.body is None else encode(self.body).encode()
-
-    def __str__(self) -> str:
-        # Without the query: a domain may hold a customer's name.
-        return f"{self.method} {self.path}"
+    def message(self) -> messages.Request:
+        """Return the request as it is sent."""
+        headers, content = dict(self.headers), None
+        if self.body is not None:
+            headers["content-type"] = "application/json"
+            content = encode(self.body).encode()
+        return messages.Request(
+            operation=f"{self.method} {self.path.partition('/')[0]}",
+            method=self.method,
+            path=f"rest/model/{self.path}",
+            query=[*(("f", name) for name in self.fields), *self.query.items()],
+            headers=headers,
+            content=content,
+            repeatable=self.method == "GET",
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """An answer, read to its end."""
-
-    status: int
-    headers: httpx.Headers
-    body: bytes
-
-    def data(self) -> object:
-        """Return what the body stands for; raises WireError."""
-        return decode(self.body) if self.body else None
-
-    def message(self) -> str:
-        """Return what Tryton says about its refusal."""
-        try:
-            document = json.loads(self.body)
-        except ValueError:
-            return "tryton refused without a reason"
-        if not isinstance(document, dict):
-            return "tryton refused without a reason"
-        parts = [str(document.get(name) or "") for name in ("message", "description")]
-        return ": ".join(part for part in parts if part)
-
-    def retry_after(self) -> int:
-        """Return how many seconds Tryton wants to be left alone."""
-        value = self.headers.get("retry-after", "")
-        return int(value) if value.isascii() and value.isdigit() else RETRY_AFTER_SECONDS
+def data_of(answer: Answer) -> object:
+    """Return what a good answer stands for; raises WireError."""
+    if answer.status == 416:
+        return []
+    return decode(answer.body) if answer.body else None
 
 
-async def read_answer(response: httpx.Response) -> Answer:
-    """Return the answer of a streamed response; raises BrokenError if it is too long."""
-    body = bytearray()
+def read_reason(answer: Answer) -> Reason | None:
+    """Return what Tryton says about its refusal, or what the status says about it."""
+    if answer.status in GOOD:
+        return None
+    if answer.status in {400, 409}:
+        return Reason(message=_message(answer) or "tryton refused without a reason")
+    otherwise = f"tryton failed with {answer.status}; its own log says why"
+    return Reason(message=_SENTENCES.get(answer.status, otherwise))
+
+
+def _message(answer: Answer) -> str:
     try:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
-                raise BrokenError(f"tryton answered with more than {MAX_ANSWER_BYTES} bytes")
-    finally:
-        await response.aclose()
-    return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
+        document = exact_json.decode(answer.body)
+    except ValueError:
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    parts = [str(document.get(name) or "") for name in ("message", "description")]
+    return ": ".join(part for part in parts if part)
 
 
-def judge(request: Request, answer: Answer) -> object:
-    """Return the data of a good answer; raises the failure that any other stands for."""
-    match answer.status:
-        case 200 | 204:
-            return answer.data()
-        case 416:
-            return []
-        case 400 | 409:
-            raise RefusedError(answer.message())
-        case 404:
-            raise MissingError("tryton has no such record")
-        case 423:
-            raise LockedError("somebody else is changing the record")
-        case 429:
-            raise UnavailableError("tryton asks to wait", retry_after=answer.retry_after())
-        case 503:
-            # Tryton gives up on a busy database only after it rolled the transaction back.
-            raise UnavailableError("tryton is too busy")
-        case 502 | 504:
-            raise UnavailableError("a proxy before tryton gets no answer", in_doubt=True)
-        case 401:
-            raise BrokenError("tryton does not accept the key of this API")
-        case _:
-            logger.error("tryton answered %s to %s", answer.status, request)
-            raise BrokenError(f"tryton failed with {answer.status}; its own log says why")
-
-
-# What httpx says, in the order it is looked up: the special before the general.
-_FAILURES: tuple[tuple[type[Exception], TrytonError], ...] = (
-    (httpx.PoolTimeout, UnavailableError("every connection to tryton is in use", retry_after=1)),
-    (httpx.ConnectTimeout, UnreachableError("tryton does not answer")),
-    (httpx.ConnectError, UnreachableError("tryton does not answer")),
-    (TimeoutError, OutOfTimeError("tryton did not answer in time")),
-    (httpx.TimeoutException, OutOfTimeError("tryton did not answer in time")),
-    (httpx.NetworkError, UnavailableError("the connection to tryton broke", in_doubt=True)),
-    (httpx.RemoteProtocolError, UnavailableError("tryton broke off its answer", in_doubt=True)),
-    (httpx.HTTPError, BrokenError("tryton was sent or sent something that is not HTTP")),
+DIALECT = Dialect(
+    system=SYSTEM,
+    read_reason=read_reason,
+    accepted=frozenset({416}),
+    rules=[
+        Rule(status=409, failure=RefusedError),
+        Rule(status=403, failure=BrokenError),
+        # Tryton gives up on a busy database only after it rolled the transaction back.
+        Rule(status=503, failure=UnavailableError),
+    ],
 )
-
-
-@contextmanager
-def map_exceptions() -> Iterator[None]:
-    """Turn what the HTTP client raises into failures of Tryton."""
-    try:
-        yield
-    except (httpx.HTTPError, TimeoutError) as error:
-        raise _failure(error) from error
-
-
-def _failure(error: Exception) -> TrytonError:
-    known = next(failure for kind, failure in _FAILURES if isinstance(error, kind))
-    if isinstance(known, UnavailableError):
-        return type(known)(known.message, in_doubt=known.in_doubt, retry_after=known.retry_after)
-    return type(known)(known.message)

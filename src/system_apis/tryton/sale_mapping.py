@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
-from system_apis.tryton.failures import SYSTEM
 from system_apis.tryton.mapping import (
     ADDRESS_FIELDS,
     address,
@@ -20,7 +19,7 @@ from system_apis.tryton.mapping import (
     source_of,
     timestamp,
 )
-from system_apis.tryton.wire import WireError
+from system_apis.tryton.wire import SYSTEM, WireError
 
 if TYPE_CHECKING:
     from system_apis.tryton import models

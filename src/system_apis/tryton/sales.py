@@ -16,14 +16,14 @@ import logging
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from portico.problems import CONFLICT, Problem
-from system_apis.tryton.failures import (
+from portico.connectors.failures import (
     BrokenError,
+    ConnectorError,
     LockedError,
     RefusedError,
-    TrytonError,
     UnavailableError,
 )
+from portico.problems import CONFLICT, Problem
 from system_apis.tryton.sale_mapping import SALE_FIELDS, SALE_MODEL, priced_lines
 from system_apis.tryton.wire import Record
 
@@ -95,7 +95,7 @@ async def _find_out(erp: Exchange, new: NewSale, error: UnavailableError) -> Rec
         raise error
     try:
         found = await find(erp, new.party, new.reference)
-    except TrytonError:
+    except ConnectorError:
         raise error from None
     if found is None:
         raise error

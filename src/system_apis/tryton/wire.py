@@ -14,15 +14,20 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import NoReturn, TypeVar
 
-from system_apis.tryton.failures import TrytonError
+from portico.connectors.failures import BrokenError
 
 T = TypeVar("T")
+
+SYSTEM = "tryton"
 
 _TIME_PARTS = ("year", "month", "day", "hour", "minute", "second", "microsecond")
 
 
-class WireError(TrytonError):
+class WireError(BrokenError):
     """Something is not Tryton's JSON, or not of the type that was expected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, system=SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)

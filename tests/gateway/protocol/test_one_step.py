@@ -56,6 +56,16 @@ async def test_the_bytes_are_the_same() -> None:
     assert one.in_one_step == [True]
 
 
+@pytest.mark.parametrize("app", [Steps, Messages])
+async def test_a_date_that_is_passed_on_is_the_only_one(app: type[Steps]) -> None:
+    date = b"Sun, 06 Nov 1994 08:49:37 GMT"
+
+    found = await written(app(fields=[*FIELDS, (b"date", date)]), request())
+
+    assert found.lower().count(b"\r\ndate: ") == 1
+    assert date in found
+
+
 async def test_requests_follow_one_another_on_a_connection() -> None:
     app = Steps()
 

@@ -19,7 +19,7 @@ from portico.connectors.failures import (
     UnavailableError,
     problem_of,
 )
-from portico.connectors.messages import Job, write
+from portico.connectors.messages import Job, read, write
 from portico.deadline import Deadline
 from portico.trace import Trace
 from tests.portico.connectors.conftest import Post, job
@@ -137,6 +137,19 @@ async def test_a_write_without_a_key_is_not_repeated_when_in_doubt(
     assert raised.value.in_doubt
     assert problem_of(raised.value).status == 502
     assert len(script.requests) == 1
+
+
+async def test_a_read_whose_connection_keeps_breaking_is_a_503(
+    script: Script, connection: Connection
+) -> None:
+    script.answers = [None] * 4
+
+    with pytest.raises(UnavailableError) as raised:
+        await connection.send(read("things.get", "things"), job())
+
+    assert not raised.value.in_doubt
+    assert problem_of(raised.value).status == 503
+    assert len(script.requests) == 3  # then it is known to be down
 
 
 async def test_a_500_is_not_retried_blindly(script: Script, connection: Connection) -> None:

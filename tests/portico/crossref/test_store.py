@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from portico.connectors.failures import problem_of
+from portico.connectors.failures import UnavailableError, problem_of
 from portico.connectors.watermarks import Watermark
 from portico.crossref.engine import open_engine
 from portico.crossref.records import (
@@ -23,7 +23,7 @@ from portico.crossref.records import (
     TakenError,
 )
 from portico.crossref.schema import MIGRATIONS, NewerSchemaError, migrate
-from portico.crossref.store import CrossReferences, open_cross_references
+from portico.crossref.store import CrossReferences, ReferencesError, open_cross_references
 from portico.crossref.watermarks import Watermarks
 
 pytestmark = pytest.mark.anyio
@@ -207,3 +207,23 @@ async def test_a_url_that_is_none_is_refused(url: str, anyio_backend: str) -> No
     with pytest.raises(ValueError, match="database URL|are known"):
         async with open_cross_references(url):
             pass
+
+
+async def test_a_database_that_cannot_be_used_is_told_once_and_as_503_later(
+    tmp_path: Path, anyio_backend: str
+) -> None:
+    del anyio_backend
+    (tmp_path / "references.sqlite").write_text("not a database, and longer than its header is" * 9)
+    with pytest.raises(ReferencesError, match="not a database"):
+        async with open_cross_references(f"sqlite:///{tmp_path / 'references.sqlite'}"):
+            pass
+
+    url = f"sqlite:///{tmp_path / 'other.sqlite'}"
+    async with open_cross_references(url) as references:
+        engine = open_engine(url)
+        with engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE crossref_link"))
+        engine.dispose()
+        with pytest.raises(UnavailableError) as raised:
+            await references.find(KEY)
+    assert problem_of(raised.value).status == 503

@@ -61,6 +61,16 @@ async def test_idm_33_being_turned_away_is_not_stored(setting: Setting, status: 
     assert operation.runs == 2
 
 
+async def test_a_conflict_that_says_when_to_come_again_is_not_stored(setting: Setting) -> None:
+    operation = Operation(failure=Problem(CONFLICT, "locked", headers=[("Retry-After", "1")]))
+
+    await setting.refused(operation)
+    operation.failure = None
+
+    assert not (await setting.run(operation)).replayed
+    assert operation.runs == 2
+
+
 async def test_idm_34_a_500_is_stored_by_default(setting: Setting) -> None:
     operation = Operation(failure=Problem(INTERNAL_ERROR))
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from portico.sandbox.company import read_company
+from portico.sandbox.faults import Faults
 from portico.sandbox.running import SandboxesError, serve_on_loopback
 from tests.portico.sandbox.conftest import Frame, open_frame
 
@@ -75,10 +76,25 @@ async def test_a_response_is_lost_after_the_write_took_effect(frame: Frame) -> N
     assert (await frame.read()).json()[1] == {"text": "kept"}
 
 
+async def test_a_response_is_held_after_the_write_took_effect(frame: Frame) -> None:
+    await frame.set_faults(held_responses=1)
+    with pytest.raises(httpx.ReadTimeout):
+        await frame.http.post(frame.url, json={"text": "kept"}, timeout=0.2)
+
+    assert (await frame.read()).json()[1] == {"text": "kept"}
+
+
 async def test_tokens_are_revoked(frame: Frame) -> None:
     await frame.http.post(f"{frame.admin}/notes/revoke-tokens")
 
     assert (await frame.read()).status_code == 401
+
+
+def test_the_page_about_systems_names_every_fault() -> None:
+    page = Path(__file__).parents[3] / "docs" / "systems.md"
+    text = page.read_text()
+
+    assert [name for name in Faults.model_fields if f"`{name}`" not in text] == []
 
 
 async def test_faults_are_shown_and_switched_off(frame: Frame) -> None:

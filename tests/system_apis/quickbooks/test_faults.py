@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,6 +17,7 @@ from portico.problems import Problem
 from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running
 from system_apis.quickbooks.sandbox.server import REALM_ID
+from tests.support.killed import go_on_until, process
 from tests.system_apis.quickbooks.conftest import (
     Company,
     open_books,
@@ -137,44 +137,33 @@ async def test_two_processes_share_one_rotating_token(sandbox: Running, tmp_path
         await first.get("Customer", "1", job)
 
 
-DIES = """
+PROGRAM = """
 import asyncio, os, sys
 sys.path[:0] = [os.getcwd()]
 from pathlib import Path
 from tests.system_apis.quickbooks.conftest import open_books, settings_for
-from portico.connectors.refresh_tokens import RefreshTokenFile
-
-async def die(*_arguments, **_values):
-    os._exit(9)
-
-def die_now(*_arguments):
-    os._exit(9)
 
 async def main():
-    where, url, folder = sys.argv[1:]
-    if where == "save":
-        RefreshTokenFile.store = die_now  # the new token was received and is not saved
+    url, folder, has_token = sys.argv[1:]
     async with open_books(settings_for(url, Path(folder))) as (books, api):
-        if where == "link":
-            books.references.link = die  # QuickBooks has answered, and the link is not written
-        await api.invoke("putCustomer", {"externalKey": "C-9"}, body={"name": "New"})
+        if has_token:
+            await api.invoke("getCustomer", {"customerId": "1"})
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await api.invoke("putCustomer", {"externalKey": "C-9"}, body={"name": "New"}, seconds=60)
 
 asyncio.run(main())
 """
 
 
-async def die(where: str, sandbox: Running, folder: Path) -> None:
-    died = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", DIES, where, sandbox.url, str(folder)
-    )
-    assert await died.wait() == 9
-
-
 async def test_a_process_that_dies_before_its_record_leaves_one_customer(
     sandbox: Running, tmp_path: Path
 ) -> None:
-    await die("link", sandbox, tmp_path)
-    assert len(sandbox.sandbox.state.table("Customer")) == 6
+    table = sandbox.sandbox.state.table("Customer")
+    async with process(PROGRAM, sandbox.url, str(tmp_path), "with a token") as running:
+        sandbox.faulty.set(Faults(held_responses=1))
+        await go_on_until(running, lambda: len(table) == 6)  # QuickBooks has committed
+    sandbox.faulty.set(Faults())
 
     async with open_books(settings_for(sandbox.url, tmp_path)) as (books, api):
         company = Company(sandbox, books, api)
@@ -186,13 +175,18 @@ async def test_a_process_that_dies_before_its_record_leaves_one_customer(
     assert (link.state, link.external_id) == ("linked", customer["id"])
 
 
-async def test_a_process_that_dies_between_receiving_and_saving_a_token_locks_nobody_out(
+async def test_a_process_that_dies_while_its_token_is_rotated_locks_nobody_out(
     sandbox: Running, tmp_path: Path
 ) -> None:
-    async with open_books(settings_for(sandbox.url, tmp_path)) as (books, api):
+    async with open_books(settings_for(sandbox.url, tmp_path)) as (_, api):
         await api.invoke("getCustomer", {"customerId": "1"})
     saved = token_file(tmp_path).read_text()
-    await die("save", sandbox, tmp_path)
+    table = sandbox.sandbox.state.table("refresh_token")
+    known = len(table)
+    async with process(PROGRAM, sandbox.url, str(tmp_path), "") as running:
+        sandbox.faulty.set(Faults(held_responses=1))
+        await go_on_until(running, lambda: len(table) > known)  # Intuit has rotated it
+    sandbox.faulty.set(Faults())
     assert token_file(tmp_path).read_text() == saved
 
     async with open_books(settings_for(sandbox.url, tmp_path)) as (books, api):

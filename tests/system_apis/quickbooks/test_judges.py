@@ -83,7 +83,7 @@ async def test_records_are_created_changed_and_queried(sandbox: Running) -> None
         found = Customer.filter(DisplayName="Judge's Court", qb=client)
         every = Customer.all(max_results=100, qb=client)
         count = Customer.count(qb=client)
-        return [made, again, found, every, count]
+        return [made, Customer.get(made.Id, qb=client), found, every, count]
 
     made, again, found, every, count = await judged(sandbox, work)
 

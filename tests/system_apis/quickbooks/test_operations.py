@@ -11,6 +11,7 @@ from portico.connectors.messages import Job
 from portico.connectors.moments import timestamp
 from portico.deadline import Deadline
 from portico.problems import Problem
+from system_apis.quickbooks.sandbox.server import REALM_ID
 from tests.system_apis.quickbooks.conftest import Company
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +69,11 @@ async def test_a_customer_is_put_once_for_its_key(company: Company) -> None:
     assert changed[1]["id"] == created[1]["id"]
     assert changed[1]["email"] == "a@b.example"  # a sparse update leaves out what stays
     assert (created[1]["version"], changed[1]["version"]) == (0, 1)
+    link = await company.books.references.find_external(
+        "Customer", "quickbooks", REALM_ID, created[1]["id"]
+    )
+    assert link is not None
+    assert link.is_echo(version="1", read_hash="")  # what we wrote comes back as a change
 
 
 async def test_a_customer_that_was_there_before_us_is_taken_over(company: Company) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from portico.crossref.records import Key
 from portico.problems import Problem
 from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running
+from tests.support.killed import go_on_until, process
 from tests.system_apis.stripe.conftest import Account, open_stripe
 
 pytestmark = pytest.mark.anyio
@@ -116,20 +116,17 @@ async def test_many_at_once_make_one_customer(account: Account) -> None:
     assert account.count("customer") == 6
 
 
-DIES = """
+PROGRAM = """
 import asyncio, os, sys
 sys.path[:0] = [os.getcwd()]
 from pathlib import Path
 from tests.system_apis.stripe.conftest import open_stripe
-from portico.crossref.store import CrossReferences
-
-async def die(*_arguments, **_values):
-    os._exit(9)  # after Stripe has answered, before the link is written
 
 async def main():
     async with open_stripe(sys.argv[1], Path(sys.argv[2])) as (stripe, api):
-        stripe.references.link = die
-        await api.invoke("putCustomer", {"externalKey": "C-9"}, body={"name": "New"})
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await api.invoke("putCustomer", {"externalKey": "C-9"}, body={"name": "New"}, seconds=60)
 
 asyncio.run(main())
 """
@@ -139,11 +136,11 @@ async def test_a_process_that_dies_before_its_record_leaves_one_customer(
     sandbox: Running, tmp_path: Path
 ) -> None:
     references = tmp_path / "references.sqlite"
-    died = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", DIES, sandbox.url, str(references)
-    )
-    assert await died.wait() == 9
-    assert len(sandbox.sandbox.state.table("customer")) == 6
+    table = sandbox.sandbox.state.table("customer")
+    async with process(PROGRAM, sandbox.url, str(references)) as running:
+        sandbox.faulty.set(Faults(held_responses=1))
+        await go_on_until(running, lambda: len(table) == 6)  # Stripe has committed
+    sandbox.faulty.set(Faults())
 
     async with open_stripe(sandbox.url, references) as (stripe, api):
         account = Account(sandbox, stripe, api)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from portico.problems import NOT_FOUND, Problem
-from system_apis.tryton import sandbox
+from portico.sandbox.company import COMPANY_FILE
 
 if TYPE_CHECKING:
     from portico.testing import APIUnderTest
 
 pytestmark = pytest.mark.anyio
 
-CATALOGUE = json.loads((Path(sandbox.__file__).parent / "catalogue.json").read_text("utf-8"))
+CATALOGUE = json.loads(COMPANY_FILE.read_text("utf-8"))
 SKUS = [product["code"] for product in CATALOGUE["products"]]
 CUSTOMERS = [customer["code"] for customer in CATALOGUE["customers"]]
 

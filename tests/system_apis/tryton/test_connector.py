@@ -11,19 +11,22 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from portico.deadline import Deadline
-from portico.trace import Trace
-from system_apis.tryton import rest
-from system_apis.tryton.failures import (
+from portico.connectors.failures import (
     BrokenError,
+    ConnectorError,
     LockedError,
     MissingError,
     OutOfTimeError,
     RefusedError,
-    TrytonError,
+    ThrottledError,
+    UnauthenticatedError,
     UnavailableError,
     problem_of,
 )
+from portico.connectors.wire import MAX_ANSWER_BYTES
+from portico.deadline import Deadline
+from portico.trace import Trace
+from system_apis.tryton.wire import WireError
 from tests.support.script import Script, answer
 from tests.support.tryton import COMPANY
 
@@ -120,15 +123,13 @@ REFUSAL = (
         (400, REFUSAL, RefusedError("A value is required: Within groups: Sales"), 422),
         (400, b"<html>", RefusedError("tryton refused without a reason"), 422),
         (409, REFUSAL, RefusedError("A value is required: Within groups: Sales"), 422),
-        (401, HTML, BrokenError("tryton does not accept the key of this API"), 502),
+        (401, HTML, UnauthenticatedError("tryton does not accept the key of this API"), 502),
         (403, HTML, BrokenError("tryton failed with 403; its own log says why"), 502),
         (404, HTML, MissingError("tryton has no such record"), 404),
-        (423, HTML, LockedError("somebody else is changing the record"), 409),
         (500, HTML, BrokenError("tryton failed with 500; its own log says why"), 502),
-        (503, HTML, UnavailableError("tryton is too busy"), 503),
         (302, b"", BrokenError("tryton failed with 302; its own log says why"), 502),
-        (200, b"<html>", TrytonError("tryton answered something else than its JSON"), 502),
-        (200, b"[]", TrytonError("a record was expected, not list"), 502),
+        (200, b"<html>", WireError("tryton answered something else than its JSON"), 502),
+        (200, b"[]", WireError("a record was expected, not list"), 502),
     ],
 )
 async def test_each_answer_has_its_meaning_and_is_asked_for_once(
@@ -136,7 +137,7 @@ async def test_each_answer_has_its_meaning_and_is_asked_for_once(
     scripted: Tryton,
     status: int,
     body: bytes,
-    expected: TrytonError,
+    expected: ConnectorError,
     problem_status: int,
 ) -> None:
     script.answers = [COMPANY, answer(status, body)]
@@ -150,6 +151,28 @@ async def test_each_answer_has_its_meaning_and_is_asked_for_once(
     assert len(script.requests) == 2
 
 
+@pytest.mark.parametrize(
+    ("status", "failure", "problem_status"),
+    [(423, LockedError, 409), (503, UnavailableError, 503)],
+)
+async def test_what_had_no_effect_is_sent_again_before_it_is_told(
+    script: Script,
+    scripted: Tryton,
+    status: int,
+    failure: type[ConnectorError],
+    problem_status: int,
+) -> None:
+    script.answers = [COMPANY, answer(status, HTML), answer(200, RECORD)]
+    erp = await enter(scripted)
+    await press(erp)
+
+    script.answers = [answer(status, HTML)] * 4
+    with pytest.raises(failure) as caught:
+        await press(erp)
+    assert problem_of(caught.value).status == problem_status
+    assert not caught.value.in_doubt
+
+
 async def test_no_page_past_the_end_is_an_empty_page(script: Script, scripted: Tryton) -> None:
     script.answers = [COMPANY, answer(416, HTML)]
 
@@ -161,7 +184,7 @@ async def test_being_asked_to_wait_is_passed_on_and_kept(script: Script, scripte
     erp = await enter(scripted)
 
     for _ in range(2):
-        with pytest.raises(UnavailableError) as caught:
+        with pytest.raises(ThrottledError) as caught:
             await read(erp)
         problem = problem_of(caught.value)
         assert problem.status == 503
@@ -207,7 +230,7 @@ async def test_half_an_answer_to_a_write_is_in_doubt(script: Script, scripted: T
 
 
 async def test_an_answer_without_end_is_cut_off(script: Script, scripted: Tryton) -> None:
-    endless = b"HTTP/1.0 200 x\r\n\r\n" + b" " * (rest.MAX_ANSWER_BYTES + 1)
+    endless = b"HTTP/1.0 200 x\r\n\r\n" + b" " * (MAX_ANSWER_BYTES + 1)
     script.answers = [COMPANY, endless]
     erp = await enter(scripted)
 
@@ -244,7 +267,7 @@ async def test_a_server_that_drips_is_left_at_the_deadline(
 
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    scripted._http.base_url = f"http://127.0.0.1:{port}/erp/"
+    scripted.connection.base_url = f"http://127.0.0.1:{port}/erp"
     began = monotonic()
     async with server:
         with pytest.raises(OutOfTimeError):
@@ -257,7 +280,7 @@ async def test_a_server_that_drips_is_left_at_the_deadline(
 async def test_a_closed_port_is_unavailable_at_once_and_nothing_is_in_doubt(
     script: Script, scripted: Tryton
 ) -> None:
-    scripted._http.base_url = "http://127.0.0.1:1/erp/"
+    scripted.connection.base_url = "http://127.0.0.1:1/erp"
     began = monotonic()
 
     with pytest.raises(UnavailableError) as caught:
@@ -271,7 +294,7 @@ async def test_a_closed_port_is_unavailable_at_once_and_nothing_is_in_doubt(
 async def test_the_key_is_in_no_repr_and_no_message(script: Script, scripted: Tryton) -> None:
     script.answers = [answer(401, HTML)]
 
-    with pytest.raises(BrokenError) as caught:
+    with pytest.raises(UnauthenticatedError) as caught:
         await enter(scripted)
 
     assert "a-key-of" not in f"{scripted!r} {caught.value!r} {caught.value}"

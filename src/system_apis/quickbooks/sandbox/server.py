@@ -57,7 +57,8 @@ class QuickBooksSandbox:
             clock=clock,
         )
         self.requests_per_second = REQUESTS_PER_SECOND
-        self._recent: deque[float] = deque(maxlen=REQUESTS_PER_MINUTE)
+        self.requests_per_minute = REQUESTS_PER_MINUTE
+        self._recent: deque[float] = deque()
         company = f"/v3/company/{REALM_ID}"
         self.app = Starlette(
             routes=[
@@ -219,9 +220,14 @@ class QuickBooksSandbox:
 
     def _is_over_limit(self) -> bool:
         now = time.monotonic()
-        in_second = sum(1 for at in self._recent if now - at < 1.0)
-        full = len(self._recent) == REQUESTS_PER_MINUTE and now - self._recent[0] < 60.0
-        if full or in_second >= self.requests_per_second:
+        while self._recent and now - self._recent[0] >= 60.0:
+            self._recent.popleft()
+        in_second = 0
+        for at in reversed(self._recent):
+            if now - at >= 1.0:
+                break
+            in_second += 1
+        if len(self._recent) >= self.requests_per_minute or in_second >= self.requests_per_second:
             return True
         self._recent.append(now)
         return False

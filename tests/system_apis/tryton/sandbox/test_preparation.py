@@ -56,7 +56,7 @@ def install(data: Path, behaviour: str = "works") -> Prepared:
     """Put the stand-in where the set-up expects a complete environment."""
     name = preparation._fingerprint(preparation._LOCK_FILE, text=sys.version)
     seeded = preparation._fingerprint(
-        preparation._LOCK_FILE, preparation._SEED, preparation._CATALOGUE
+        preparation._LOCK_FILE, preparation._SEED, preparation.COMPANY_FILE
     )
     environment = data / f"venv-{name}"
     python = environment / "bin" / "python"

@@ -1,11 +1,11 @@
-"""What is remembered of a Tryton that is down."""
+"""What is remembered of a system that is down."""
 
 from __future__ import annotations
 
 import pytest
 
-from system_apis.tryton.failures import UnavailableError
-from system_apis.tryton.outage import FAILURES_BEFORE_PAUSE, MAX_PAUSE_SECONDS, Outage
+from portico.connectors.failures import UnavailableError
+from portico.connectors.outage import FAILURES_BEFORE_PAUSE, Outage
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
 
 
 def test_one_failure_is_not_an_outage() -> None:
-    outage = Outage(Clock())
+    outage = Outage("vendor", Clock())
 
     outage.failed()
 
@@ -28,7 +28,7 @@ def test_one_failure_is_not_an_outage() -> None:
 
 def test_failures_in_a_row_end_the_asking_for_a_moment() -> None:
     clock = Clock()
-    outage = Outage(clock)
+    outage = Outage("vendor", clock)
     for _ in range(FAILURES_BEFORE_PAUSE):
         outage.failed()
 
@@ -36,30 +36,17 @@ def test_failures_in_a_row_end_the_asking_for_a_moment() -> None:
         outage.check()
 
     assert not caught.value.in_doubt
-    assert caught.value.retry_after == 1
+    assert caught.value.retry_after_seconds == 1
     clock.now += 1.01
     outage.check()
 
 
 def test_an_answer_ends_the_count() -> None:
-    outage = Outage(Clock())
+    outage = Outage("vendor", Clock())
     for _ in range(FAILURES_BEFORE_PAUSE - 1):
         outage.failed()
 
     outage.ended()
     outage.failed()
 
-    outage.check()
-
-
-def test_a_wait_that_is_asked_for_is_kept_within_reason() -> None:
-    clock = Clock()
-    outage = Outage(clock)
-
-    outage.asked_to_wait(86_400)
-
-    with pytest.raises(UnavailableError) as caught:
-        outage.check()
-    assert caught.value.retry_after == MAX_PAUSE_SECONDS
-    clock.now += MAX_PAUSE_SECONDS
     outage.check()

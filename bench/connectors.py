@@ -1,0 +1,162 @@
+"""The connector kit: what a call costs above the bare exchange, lists, and memory of many calls."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import perf_counter, process_time_ns
+from typing import Any
+
+import httpx
+
+from portico.connectors.classification import Dialect, Reason
+from portico.connectors.connection import Connection, open_connection
+from portico.connectors.credentials import bearer
+from portico.connectors.messages import Answer, Job, read
+from portico.connectors.wire import ConnectionSettings
+from portico.deadline import Deadline
+from portico.sandbox.running import Running, run_sandboxes, serve_on_loopback
+from portico.sandbox.system import SandboxKind
+from portico.testing import APIUnderTest
+from portico.transport.pool import PooledTransport
+from portico.transport.wire import Outgoing
+from system_apis.quickbooks import app as quickbooks_app
+from system_apis.quickbooks import handlers as quickbooks_handlers
+from system_apis.quickbooks.sandbox.kind import QuickBooksKind
+from system_apis.stripe import app as stripe_app
+from system_apis.stripe import handlers as stripe_handlers
+from system_apis.stripe.sandbox.kind import StripeKind
+
+CONTRACTS = Path(__file__).parents[1] / "specs" / "openapi" / "system"
+CALLS = 2_000
+ROUNDS = 5
+CUSTOMERS = 200
+PAGE = 100
+# Memory is compared after so many calls, when every cache is full, and after all of them.
+WARM_CALLS, MANY_CALLS = 10_000, 100_000
+BODY = b'{"id": "cus_1", "object": "customer", "name": "' + b"x" * 700 + b'"}'
+REQUEST = read("get customers", "v1/customers/cus_1")
+SECRET = "a secret of the bench"
+
+
+def measure() -> dict[str, dict[str, Any]]:
+    """Return the overhead of a call, the time of lists, and the growth of memory."""
+    return asyncio.run(_measure())
+
+
+async def _measure() -> dict[str, dict[str, Any]]:
+    results: dict[str, dict[str, Any]] = {}
+    async with serve_on_loopback(_answer) as url:
+        settings = ConnectionSettings.model_validate({"base_url": url})
+        async with open_connection(settings, DIALECT, lambda _: bearer("t")) as connection:
+            overhead = await _overhead(connection, url)
+            results["connector.overhead"] = {"cpu_us": round(overhead, 1)}
+            grown = await _growth(connection)
+            results["connector.growth_mib"] = {"value": round(grown, 1), "unit": "MiB"}
+    for name, seconds in (await _lists()).items():
+        results[f"connector.list_200.{name}"] = {"value": round(seconds, 2), "unit": "s"}
+    return results
+
+
+def _no_reason(_answer: Answer) -> Reason | None:
+    return None
+
+
+DIALECT = Dialect(system="bench", read_reason=_no_reason)
+
+
+async def _answer(scope: Any, receive: Any, send: Any) -> None:
+    del scope, receive
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": BODY})
+
+
+async def _overhead(connection: Connection, url: str) -> float:
+    """Return the CPU of a call less that of the same exchange on the same pool."""
+    job = Job(deadline=Deadline.after(600))
+    pool = PooledTransport(max_connections=4, max_waiting=4, idle_seconds=60)
+    address = httpx.URL(f"{url}/v1/customers/cus_1")
+
+    async def call() -> object:
+        return (await connection.send(REQUEST, job)).json()
+
+    async def bare() -> object:
+        fields = [(b"host", b"127.0.0.1")]
+        return await pool.handle_async_request(Outgoing("GET", address, fields, b"", {}))
+
+    differences = [await _cpu_us(call) - await _cpu_us(bare) for _ in range(ROUNDS)]
+    await pool.aclose()
+    return statistics.median(differences)
+
+
+async def _cpu_us(work: Callable[[], Awaitable[object]]) -> float:
+    began = process_time_ns()
+    for _ in range(CALLS):
+        await work()
+    return (process_time_ns() - began) / CALLS / 1000
+
+
+async def _growth(connection: Connection) -> float:
+    """Return by how much memory grows from the time it is warm to the last of many calls."""
+    job = Job(deadline=Deadline.after(3600))
+    for _ in range(WARM_CALLS):
+        await connection.send(REQUEST, job)
+    before = _resident_mib()
+    for _ in range(MANY_CALLS - WARM_CALLS):
+        await connection.send(REQUEST, job)
+    return _resident_mib() - before
+
+
+def _resident_mib() -> float:
+    gc.collect()
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+async def _lists() -> dict[str, float]:
+    kinds: dict[str, SandboxKind] = {"quickbooks": QuickBooksKind(), "stripe": StripeKind()}
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        async with run_sandboxes(kinds, lambda _: SECRET) as running:
+            for name, entry in running.items():
+                found[name] = await _list(name, entry, Path(folder))
+    return found
+
+
+async def _list(name: str, entry: Running, folder: Path) -> float:
+    """Return the seconds of listing 200 customers, with the limits the vendor has."""
+    made = {
+        setting: SECRET if str(value).startswith("generated:") else value
+        for setting, value in entry.kind.settings(entry.url).items()
+    }
+    made["references_url"] = f"sqlite:///{folder / 'references.sqlite'}"
+    app, handlers = (
+        (stripe_app, stripe_handlers) if name == "stripe" else (quickbooks_app, quickbooks_handlers)
+    )
+    if name == "quickbooks":
+        made["tokens"] = folder
+    _add_customers(name, entry)
+    async with app.resources(app.Settings.model_validate(made)) as resources:
+        api = APIUnderTest(CONTRACTS / f"{name}.v1.yaml", handlers, resources=resources)
+        began, listed, arguments = perf_counter(), 0, {"limit": PAGE}
+        while listed < CUSTOMERS:
+            page: Any = (await api.invoke("listCustomers", arguments)).body
+            listed += len(page["items"])
+            arguments = {"limit": PAGE, "cursor": page.get("nextCursor", "")}
+        return perf_counter() - began
+
+
+def _add_customers(name: str, entry: Running) -> None:
+    table = entry.sandbox.state.table("customer" if name == "stripe" else "Customer")
+    key = "id" if name == "stripe" else "Id"
+    template = next(iter(table.values()))
+    for number in range(1000, 1000 + CUSTOMERS):
+        record = f"cus_{number}" if name == "stripe" else str(number)
+        table[record] = {**template, key: record}
