@@ -129,17 +129,16 @@ class EventBus:
 
     @contextlib.asynccontextmanager
     async def subscribed(self, subscription: Subscription) -> AsyncIterator[None]:
-        """Handle the events of a subscription in the background. Raises BusUnavailableError."""
-        for event_type in subscription.types:
-            await self.log.open_group(
-                event_type, subscription.group, subscription.redelivery_seconds
-            )
+        """Handle the events of a subscription in the background.
+
+        A broker that is away is tried again and again; what is published from the moment it knows
+        the group is for it.
+        """
+        consumers = [_Consumer(self.log, subscription, name) for name in subscription.types]
+        for consumer in consumers:
+            await consumer.open()
         tasks = [
-            asyncio.create_task(
-                _Consumer(self.log, subscription, event_type).run(),
-                name=f"events {subscription.group} {event_type}",
-            )
-            for event_type in subscription.types
+            asyncio.create_task(consumer.run(), name=f"events {consumer}") for consumer in consumers
         ]
         try:
             yield
@@ -157,22 +156,44 @@ class _Consumer:
         self._log = log
         self._subscription = subscription
         self._event_type = event_type
+        self._open = False
+
+    def __str__(self) -> str:
+        return f"{self._subscription.group} {self._event_type}"
+
+    async def open(self) -> bool:
+        """Make the group known to the broker; False while that is away."""
+        wanted = self._subscription
+        try:
+            await self._log.open_group(self._event_type, wanted.group, wanted.redelivery_seconds)
+        except BusUnavailableError as error:
+            logger.warning("the bus is lost: %s", error)
+            return False
+        self._open = True
+        return True
 
     async def run(self) -> None:
         """Take and handle until cancelled."""
-        wanted = self._subscription
         while True:
             try:
-                deliveries = await self._log.take(
-                    self._event_type, wanted.group, _BATCH, wanted.redelivery_seconds
-                )
-                for delivery in deliveries:
-                    await self.deliver(delivery)
-                if not deliveries:
-                    await asyncio.sleep(_IDLE_SECONDS)
+                pause = await self._round()
             except BusUnavailableError as error:
                 logger.warning("the bus is lost: %s", error)
-                await asyncio.sleep(_TROUBLE_SECONDS)
+                pause = _TROUBLE_SECONDS
+            if pause:
+                await asyncio.sleep(pause)
+
+    async def _round(self) -> float:
+        """Handle what there is, and return how long to wait before looking again."""
+        if not self._open and not await self.open():
+            return _TROUBLE_SECONDS
+        wanted = self._subscription
+        deliveries = await self._log.take(
+            self._event_type, wanted.group, _BATCH, wanted.redelivery_seconds
+        )
+        for delivery in deliveries:
+            await self.deliver(delivery)
+        return 0.0 if deliveries else _IDLE_SECONDS
 
     async def deliver(self, delivery: Delivery) -> None:
         """Decide what becomes of a delivery.

@@ -96,7 +96,10 @@ class MemoryLog:
     async def remember(self, group: str, identity: str, seconds: float) -> None:
         for groups in self._groups.values():
             if group in groups:
-                groups[group].seen[identity] = time.monotonic() + seconds
+                seen = groups[group].seen
+                seen[identity] = time.monotonic() + seconds
+                if len(seen) > MAX_MESSAGES:
+                    del seen[next(iter(seen))]
 
     async def dead(self) -> Sequence[DeadEvent]:
         return list(self._dead.values())

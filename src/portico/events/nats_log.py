@@ -37,6 +37,8 @@ _FETCH_SECONDS = 0.2
 _CONNECT_SECONDS = 2.0
 _REQUEST_SECONDS = 5.0
 _MAX_DEAD = 1000
+# Far more than all consumers of a process have in hand.
+_MAX_TAKEN = 10_000
 _ONLY, _GROUP, _ERROR = "Portico-Only-Group", "Portico-Group", "Portico-Error"
 _DELIVERIES, _DIED_AT = "Portico-Deliveries", "Portico-Died-At"
 
@@ -83,6 +85,9 @@ class NATSLog:
     def _delivery(self, event_type: str, group: str, message: Msg) -> Delivery:
         message_id = str(message.metadata.sequence.stream)
         self._taken[group, message_id] = message
+        if len(self._taken) > _MAX_TAKEN:
+            # The oldest failed here and came again elsewhere, or is about to come again.
+            del self._taken[next(iter(self._taken))]
         return Delivery(
             message_id=message_id,
             event_type=event_type,

@@ -33,6 +33,8 @@ _CONNECT_SECONDS = 5.0
 # Standard Webhooks: between 15 and 30 seconds.
 TOTAL_SECONDS = 20.0
 _EXCERPT_BYTES = 512
+# One slow receiver does not take the connections of all the others.
+_PER_HOST = 16
 
 
 class ForbiddenAddressError(Exception):
@@ -130,6 +132,7 @@ class Egress:
                 # A proxy is ours: its own address needs no guard.
                 resolver=None if proxy else _Resolver(guard),
                 use_dns_cache=False,
+                limit_per_host=_PER_HOST,
                 force_close=True,
             ),
             timeout=aiohttp.ClientTimeout(total=total_seconds, connect=_CONNECT_SECONDS),

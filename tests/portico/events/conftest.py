@@ -37,6 +37,13 @@ def redis_url() -> Iterator[str]:
         yield server.url
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Return a folder whose path is short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="portico-") as path:
+        yield Path(path)
+
+
 @pytest.fixture(scope="session")
 def nats_url() -> Iterator[str]:
     program = shutil.which("nats-server")
