@@ -98,12 +98,7 @@ class Gateway:
                     injected=injected,
                 )
             )
-            opened = NOTHING
-            if self._is_durable(tiers):
-                options = self._durable_options(stores, public_url)
-                opened = await stack.enter_async_context(
-                    open_durable(options, durable, tiers.workflows)
-                )
+            opened = await self._open_durable(stack, stores, tiers, durable, public_url)
             shown = [name for name in self.names if self._is_exposed(name)]
             backends: list[Backend] = [tiers.backends[name] for name in shown]
             for name, contract in self.external.items():
@@ -159,13 +154,25 @@ class Gateway:
         wanted = bool(tiers.workflows or webhooks.doors or webhooks.subscribers)
         return wanted or any(is_durable(self.contracts[name]) for name in self.names)
 
-    def _durable_options(self, stores: Stores, public_url: str) -> DurableOptions:
-        return DurableOptions(
+    async def _open_durable(
+        self,
+        stack: contextlib.AsyncExitStack,
+        stores: Stores,
+        tiers: Tiers,
+        durable: Durable,
+        public_url: str,
+    ) -> Opened:
+        if not self._is_durable(tiers):
+            return NOTHING
+        options = DurableOptions(
             config=self.config,
             secrets=self.secrets,
             redis=stores.redis,
             contracts_root=self.config.contracts or contracts_root(),
             public_url=public_url,
+        )
+        return await stack.enter_async_context(
+            open_durable(options, durable, tiers.workflows, tiers.schedules)
         )
 
     def _is_open(self, name: str) -> bool:

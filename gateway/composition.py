@@ -22,6 +22,7 @@ from gateway.packages import (
     decode_settings,
     open_resources,
     own_limiters,
+    schedules_of,
     workflows_of,
 )
 from gateway.specs import contracts_root
@@ -43,7 +44,7 @@ from portico.problems import Problem
 from portico.server.call import Call, Caller
 from portico.server.service import Service
 from portico.transport.pool import PooledTransport
-from portico.workflow.definition import Workflow
+from portico.workflow.definition import Schedule, Workflow
 from portico.workflow.steps import Steps
 
 
@@ -101,6 +102,7 @@ class Tiers:
     transports: Mapping[str, Transport]
     connections: Mapping[str, Connection]
     workflows: Sequence[Workflow]
+    schedules: Sequence[Schedule]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +177,18 @@ async def open_tiers(
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
         workflows: list[Workflow] = []
+        schedules: list[Schedule] = []
         for name in names:
             steps = Steps(contracts[name], contracts, clients[name])
-            workflows += workflows_of(contracts[name], steps, settings[name])
+            workflows += workflows_of(contracts[name], steps, settings[name], durable)
+            schedules += schedules_of(contracts[name], settings[name])
         yield Tiers(
             contracts,
             _backends(config, services, clients),
             transports,
             _connections(services),
             workflows,
+            schedules,
         )
 
 

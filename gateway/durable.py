@@ -37,9 +37,10 @@ from portico.webhooks.standard import decode_signing_secret
 from portico.webhooks.subscribers import Subscriber, Subscribers
 from portico.webhooks.vendors import VENDORS
 from portico.workflow.database import WorkflowDatabase
-from portico.workflow.definition import Workflow
+from portico.workflow.definition import Schedule, Workflow
 from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.errors import WorkflowDatabaseError
+from portico.workflow.watermarks import Watermarks
 from portico.workflow.workflows import Workflows
 
 _NAME = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*\Z")
@@ -102,7 +103,10 @@ def event_contracts(contracts_root: Path) -> EventContracts:
 
 @contextlib.asynccontextmanager
 async def open_durable(
-    options: DurableOptions, durable: Durable, definitions: Iterable[Workflow]
+    options: DurableOptions,
+    durable: Durable,
+    definitions: Iterable[Workflow],
+    schedules: Sequence[Schedule],
 ) -> AsyncIterator[Opened]:
     """Open everything, and give it to the APIs that ask for it. Raises ConfigError."""
     config = options.config
@@ -122,14 +126,18 @@ async def open_durable(
         deliveries = Deliveries(subscribers, egress, was_replayed)
         bus = EventBus(await _log(stack, options))
         workflows = await stack.enter_async_context(
-            _engine(options, database, [*definitions, deliveries.workflow])
+            _engine(options, database, [*definitions, deliveries.workflow], schedules)
         )
         outbox = Outbox(database, workflows.transactions, contracts)
         desk = Desk(workflows, bus.log, audit)
         doors = _doors(options, workflows)
         durable.opened(
             DurableParts(
-                workflows=workflows, outbox=outbox, dead_letters=desk, subscribers=subscribers
+                workflows=workflows,
+                outbox=outbox,
+                dead_letters=desk,
+                subscribers=subscribers,
+                watermarks=Watermarks(database, workflows.transactions),
             )
         )
         stack.callback(durable.closed)
@@ -155,7 +163,10 @@ def _database(options: DurableOptions) -> WorkflowDatabase:
 
 @contextlib.asynccontextmanager
 async def _engine(
-    options: DurableOptions, database: WorkflowDatabase, definitions: Sequence[Workflow]
+    options: DurableOptions,
+    database: WorkflowDatabase,
+    definitions: Sequence[Workflow],
+    schedules: Sequence[Schedule],
 ) -> AsyncIterator[Workflows]:
     chosen = options.config.workflows
     try:
@@ -167,6 +178,7 @@ async def _engine(
                 lease_seconds=chosen.lease_seconds,
                 retention_seconds=chosen.retention_seconds,
             ),
+            schedules=schedules,
         ) as workflows:
             yield workflows
     except WorkflowDatabaseError as error:

@@ -22,7 +22,7 @@ from portico.durable import Durable
 from portico.limits.async_limiter import AsyncLimiter
 from portico.problems import Problem
 from portico.server.bind import Bound, bind
-from portico.workflow.definition import Workflow
+from portico.workflow.definition import Schedule, Workflow
 from portico.workflow.errors import UnsafeStepError
 from portico.workflow.steps import Steps
 
@@ -85,16 +85,19 @@ async def open_resources(
     return await stack.enter_async_context(app.resources(settings, **keywords))
 
 
-def workflows_of(contract: Contract, steps: Steps, settings: BaseModel | None) -> list[Workflow]:
+def workflows_of(
+    contract: Contract, steps: Steps, settings: BaseModel | None, durable: Durable
+) -> list[Workflow]:
     """Return the workflows of an API, as its `workflows` module defines them; it may have none.
 
-    They get the settings of the API if they take `settings`. Raises ContractError for a step that
-    may not be one.
+    They get `settings` and `durable` if they take them. Raises ContractError for a step that may
+    not be one.
     """
     if not _has(contract, "workflows"):
         return []
     define = _module(contract, "workflows").workflows
-    keywords = {"settings": settings} if _takes(define, "settings") else {}
+    offered = {"settings": settings, "durable": durable}
+    keywords = {name: value for name, value in offered.items() if _takes(define, name)}
     try:
         return list(define(steps, **keywords))
     except UnsafeStepError as error:
@@ -103,6 +106,14 @@ def workflows_of(contract: Contract, steps: Steps, settings: BaseModel | None) -
         hint = "add the operation to x-calls, along the allowed layers"
         found = _step_finding(contract, "", "undeclared-step", str(problem), hint)
     raise ContractError([found])
+
+
+def schedules_of(contract: Contract, settings: BaseModel | None) -> list[Schedule]:
+    """Return when workflows of an API are started by the clock; it may say nothing of that."""
+    if not _has(contract, "workflows"):
+        return []
+    define = getattr(_module(contract, "workflows"), "schedules", None)
+    return [] if define is None else list(define(settings))
 
 
 def is_durable(contract: Contract) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from portico.dead_letters.desk import Desk
 from portico.events.outbox import Outbox
 from portico.webhooks.subscribers import Subscribers
+from portico.workflow.watermarks import Watermarks
 from portico.workflow.workflows import Workflows
 
 
@@ -22,6 +23,7 @@ class DurableParts:
     outbox: Outbox
     dead_letters: Desk
     subscribers: Subscribers
+    watermarks: Watermarks
 
 
 class Durable:

@@ -29,6 +29,14 @@ OUTBOX = sa.Table(
 )
 """Events that are not on the bus yet, in their order."""
 
+WATERMARKS = sa.Table(
+    "portico_watermark",
+    METADATA,
+    sa.Column("name", NAME, primary_key=True),
+    sa.Column("value", sa.String(64), nullable=False),
+)
+"""How far something was read. Values are ordered as text: times are written in one form."""
+
 DISABLED_SUBSCRIBERS = sa.Table(
     "portico_disabled_subscriber",
     METADATA,

@@ -6,6 +6,7 @@ Workflows themselves are plain DBOS code; this is for those who start them and l
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,10 @@ class Workflows:
             # Calls that would hang keep the few threads from those that would not.
             raise _unavailable()
         starting: asyncio.Task[object] = asyncio.create_task(
-            _start(function, workflow_id, payload, lane)
+            _start(function, workflow_id, payload, lane),
+            # Whoever starts it, also a step of a workflow, it is nobody's child: a run that is
+            # done again finds it by its id.
+            context=contextvars.Context(),
         )
         self._starting.add(starting)
         starting.add_done_callback(self._settled)

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 
 
 class Settings(BaseModel):
-    """How patient the workflow is."""
+    """How patient the workflow is, and how it hears of subscriptions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     retry_seconds: float = Field(
         default=300.0, gt=0, le=86_400, description="how long it waits before it tries again"
+    )
+    door: str = Field(default="stripe", description="the door that Stripe's webhooks come through")
+    poll: str = Field(
+        default="0 */5 * * * *",
+        description="when missed webhooks are looked for, as cron with seconds; empty is never",
     )
 
 

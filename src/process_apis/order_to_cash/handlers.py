@@ -8,7 +8,7 @@ from portico.durable import Durable
 from portico.problems import NOT_FOUND, Problem
 from portico.server.call import Call, Reply, combine
 from process_apis.order_to_cash import mapping, models
-from process_apis.order_to_cash.workflows import NAME
+from process_apis.order_to_cash.missed import NAME
 
 
 async def start_order_to_cash(

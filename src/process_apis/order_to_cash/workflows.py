@@ -12,13 +12,15 @@ from typing import Any
 
 from dbos import DBOS
 
-from portico.workflow.definition import Workflow
+from portico.durable import Durable
+from portico.workflow.definition import Schedule, Workflow
 from portico.workflow.errors import DeadLetterError
 from portico.workflow.steps import Outcome, Steps
 from process_apis.order_to_cash import domain
 from process_apis.order_to_cash.app import Settings
+from process_apis.order_to_cash.missed import NAME, MissedEvents
 
-NAME = "order-to-cash.v1"
+POLL = "order-to-cash-poll.v1"
 STRIPE, BOOKS, CRM = "system/stripe.v1", "system/quickbooks.v1", "system/salesforce.v1"
 # Five minutes apart, as the settings have it, this is a quarter of an hour: enough for a system to
 # be restarted, and short enough for somebody to see to it on the same day.
@@ -128,6 +130,17 @@ def _done(invoice: Mapping[str, Any], opportunity: Mapping[str, Any] | None) -> 
     return result
 
 
-def workflows(steps: Steps, settings: Settings) -> Sequence[Workflow]:
+def workflows(steps: Steps, settings: Settings, durable: Durable) -> Sequence[Workflow]:
     """Return the workflows of this API."""
-    return [Workflow(name=NAME, run=OrderToCash(steps, settings.retry_seconds).run)]
+    missed = MissedEvents(steps, durable, settings.door)
+    return [
+        Workflow(name=NAME, run=OrderToCash(steps, settings.retry_seconds).run),
+        Workflow(name=POLL, run=missed.run),
+    ]
+
+
+def schedules(settings: Settings) -> Sequence[Schedule]:
+    """Return when missed webhooks are looked for."""
+    if not settings.poll:
+        return []
+    return [Schedule(name=POLL, workflow=POLL, cron=settings.poll)]

@@ -69,7 +69,9 @@ def settings(folder: Path, running: Mapping[str, Running]) -> dict[str, Any]:
     (folder / "secret").write_text(SECRET)
     reference = f"file:{folder / 'secret'}"
     apis: dict[str, Any] = {
-        "process/order-to-cash.v1": {"settings": {"retry_seconds": RETRY_SECONDS}}
+        "process/order-to-cash.v1": {
+            "settings": {"retry_seconds": RETRY_SECONDS, "poll": "*/2 * * * * *"}
+        }
     }
     for name in SYSTEMS:
         made = running[name].kind.settings(running[name].url)

@@ -148,3 +148,21 @@ def test_a_customer_without_an_open_opportunity_is_billed_all_the_same(
 
     assert "opportunityId" not in run
     assert len(network.invoices()) == 1
+
+
+def test_a_webhook_that_did_not_come_is_found_by_looking(network: Network) -> None:
+    """And one that came starts nothing again."""
+    stripe = network.running["stripe"].sandbox
+    assert stripe.webhooks is not None
+    came = network.subscribe(1)
+    ended(network, came, "done")
+    endpoints = list(stripe.webhooks.endpoints)
+    stripe.webhooks.endpoints.clear()
+    try:
+        subscription_id = network.subscribe(2)
+        run = ended(network, subscription_id, "done")
+    finally:
+        stripe.webhooks.endpoints.extend(endpoints)
+
+    assert run["id"].startswith("webhook:stripe:evt_")
+    assert len(network.invoices()) == 2

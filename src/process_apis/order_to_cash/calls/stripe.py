@@ -123,6 +123,24 @@ class Customer(TypedDict):
     contacts: NotRequired[list[Contact]]
 
 
+class Event(TypedDict):
+    """Something that happened."""
+
+    id: str
+    type: str
+    occurredAt: str
+    entity: NotRequired[str]
+    recordId: NotRequired[str]
+    externalKey: NotRequired[str]
+
+
+class EventPage(TypedDict):
+    """One page of events."""
+
+    items: list[Event]
+    nextCursor: NotRequired[str]
+
+
 async def get_subscription(call: Call[R], *, subscription_id: str) -> Subscription:
     """Get a subscription."""
     reply = await call.invoke(
@@ -135,3 +153,20 @@ async def get_customer(call: Call[R], *, customer_id: str) -> Customer:
     """Get a customer."""
     reply = await call.invoke("system/stripe.v1", "getCustomer", {"customerId": customer_id})
     return cast(Customer, reply.body)
+
+
+async def list_events(
+    call: Call[R],
+    *,
+    since: str | None = None,
+    types: list[str] | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> EventPage:
+    """List events."""
+    reply = await call.invoke(
+        "system/stripe.v1",
+        "listEvents",
+        {"since": since, "types": types, "limit": limit, "cursor": cursor},
+    )
+    return cast(EventPage, reply.body)
