@@ -48,12 +48,13 @@ class Processes:
     def _start(self, port: int) -> subprocess.Popen[bytes]:
         words = ["serve", "--config", str(self._file), "--port", str(port)]
         only = [word for name in APIS for word in ("--only", name)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.cli", *words, *only],
-            stdout=subprocess.DEVNULL,
-            stderr=(self._file.parent / f"log-{port}").open("ab"),
-            cwd=self._file.parent,
-        )
+        with (self._file.parent / f"log-{port}").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gateway.cli", *words, *only],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd=self._file.parent,
+            )
         assert eventually(lambda: self._is_ready(port, process), 60.0), "it does not start"
         return process
 

@@ -13,6 +13,7 @@ from typing import Any
 from dbos import DBOS
 
 from portico.durable import Durable
+from portico.problems import CONFLICT
 from portico.workflow.definition import Schedule, Workflow
 from portico.workflow.errors import DeadLetterError
 from portico.workflow.steps import Outcome, Steps
@@ -108,7 +109,7 @@ class OrderToCash:
         """
         outcome = first or await attempt()
         for _ in range(RETRIES):
-            if not outcome.may_pass:
+            if not _may_pass(outcome):
                 break
             await DBOS.sleep_async(self._retry_seconds)
             outcome = await attempt()
@@ -118,6 +119,16 @@ class OrderToCash:
         if failure.passing:
             raise DeadLetterError(str(failure), system=failure.system)
         raise RefusedError(f"{failure.system}: {failure}")
+
+
+def _may_pass(outcome: Outcome) -> bool:
+    """Tell whether trying again makes sense.
+
+    A conflict may be with another run for the same customer at the same moment: of two changes of
+    one version, QuickBooks takes the first and calls the other stale. One that stays is a refusal.
+    """
+    failure = outcome.failure
+    return failure is not None and (failure.passing or failure.status == CONFLICT.status)
 
 
 def _done(invoice: Mapping[str, Any], opportunity: Mapping[str, Any] | None) -> dict[str, Any]:
