@@ -79,11 +79,9 @@ class _Problems:
         return self._render(request, Problem(kind, headers=list(headers.items())))
 
     def raised(self, request: Request, error: Exception) -> Response:
-        return (
-            self._render(request, error)
-            if isinstance(error, Problem)
-            else self.unexpected(request, error)
-        )
+        if not isinstance(error, Problem):  # Starlette only hands over what was asked for
+            raise error
+        return self._render(request, error)
 
     def unexpected(self, request: Request, error: Exception) -> Response:
         del error  # Starlette raises it again after this answer, for the log

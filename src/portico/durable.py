@@ -6,6 +6,7 @@ whenever a request is answered.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from portico.dead_letters.desk import Desk
@@ -31,6 +32,7 @@ class Durable:
 
     def __init__(self) -> None:
         self._parts: DurableParts | None = None
+        self._is_open = asyncio.Event()
 
     @property
     def parts(self) -> DurableParts:
@@ -38,13 +40,20 @@ class Durable:
             raise RuntimeError("workflows, events and dead letters are not open here")
         return self._parts
 
+    async def ready(self) -> DurableParts:
+        """Return the parts once they are open: a workflow may be resumed a moment before."""
+        await self._is_open.wait()
+        return self.parts
+
     def opened(self, parts: DurableParts) -> None:
         """Take the parts in."""
         self._parts = parts
+        self._is_open.set()
 
     def closed(self) -> None:
         """Let them go."""
         self._parts = None
+        self._is_open.clear()
 
     def __repr__(self) -> str:
         return f"<Durable {'open' if self._parts else 'closed'}>"

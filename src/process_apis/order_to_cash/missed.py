@@ -34,7 +34,7 @@ class MissedEvents:
 
     async def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Start what was missed. A look that fails is made again by the next one."""
-        marks = self._durable.parts.watermarks
+        marks = (await self._durable.ready()).watermarks
         scheduled = dt.datetime.fromisoformat(payload["scheduledAt"])
         mark = await marks.read(_MARK)
         since = _since(mark, scheduled)
@@ -62,8 +62,9 @@ class MissedEvents:
         return {"seen": seen}
 
     async def _start(self, events: Sequence[Mapping[str, Any]]) -> None:
+        workflows = (await self._durable.ready()).workflows
         for event in events:
-            await self._durable.parts.workflows.start(
+            await workflows.start(
                 f"webhook:{self._door}:{event['id']}", NAME, {"subscriptionId": event["recordId"]}
             )
 
