@@ -87,11 +87,18 @@ class Workflows:
         return workflow_id
 
     async def status(self, workflow_id: str) -> WorkflowState | None:
-        """Return a workflow with its steps, None if there is none of this id."""
-        status = await DBOS.get_workflow_status_async(workflow_id)
-        if status is None:
-            return None
-        return state_from(status, await DBOS.list_workflow_steps_async(workflow_id))
+        """Return a workflow with its steps, None if there is none of this id.
+
+        Raises Problem 503 when the database does not answer.
+        """
+        try:
+            status = await DBOS.get_workflow_status_async(workflow_id)
+            if status is None:
+                return None
+            return state_from(status, await DBOS.list_workflow_steps_async(workflow_id))
+        except (SQLAlchemyError, OSError) as error:
+            self._leases.lost()
+            raise _unavailable() from error
 
     async def list_dead(self, name: str | None = None) -> list[WorkflowState]:
         """Return the dead letters, the oldest first and without their steps."""

@@ -218,13 +218,15 @@ async def test_a_start_is_refused_in_time_when_the_database_is_away(postgres: Po
                 await workflows.start("w-1", "flow.v1", {"of": "one"})
             with pytest.raises(Problem) as at_once:
                 await workflows.start("w-2", "flow.v1", {"of": "two"})
+            with pytest.raises(Problem) as unread:
+                await workflows.status("w-1")
         finally:
             postgres.start()
         await until(lambda: workflows.available)
         await workflows.start("w-1", "flow.v1", {"of": "one"})
         state = await reached(workflows, "w-1", "succeeded")
 
-    assert refusal.value.status == at_once.value.status == 503
+    assert refusal.value.status == at_once.value.status == unread.value.status == 503
     assert dict(refusal.value.headers)["Retry-After"] == "10"
     assert state.result == {"of": "one", "second": "2"}
     assert flow.calls == ["first", "second"]
