@@ -24,6 +24,8 @@ TARGETS = {
     "gateway.proxied_limited_keyed": 130.0,
     "connector.overhead": 400.0,
     "connector.list_200.quickbooks": 1.0,
+    "connector.list_200.salesforce": 1.0,
+    "connector.list_200.sap": 1.0,
     "connector.list_200.stripe": 1.0,
     "connector.growth_mib": 2.0,
     "gateway.p99_ms": 5.0,

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import perf_counter, process_time_ns
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -27,6 +28,14 @@ from portico.transport.wire import Outgoing
 from system_apis.quickbooks import app as quickbooks_app
 from system_apis.quickbooks import handlers as quickbooks_handlers
 from system_apis.quickbooks.sandbox.kind import QuickBooksKind
+from system_apis.salesforce import app as salesforce_app
+from system_apis.salesforce import handlers as salesforce_handlers
+from system_apis.salesforce.sandbox.ids import make
+from system_apis.salesforce.sandbox.system import SalesforceKind
+from system_apis.sap import app as sap_app
+from system_apis.sap import handlers as sap_handlers
+from system_apis.sap.sandbox.system import SAPKind
+from system_apis.sap.sandbox.values import padded
 from system_apis.stripe import app as stripe_app
 from system_apis.stripe import handlers as stripe_handlers
 from system_apis.stripe.sandbox.kind import StripeKind
@@ -41,6 +50,20 @@ WARM_CALLS, MANY_CALLS = 10_000, 100_000
 BODY = b'{"id": "cus_1", "object": "customer", "name": "' + b"x" * 700 + b'"}'
 REQUEST = read("get customers", "v1/customers/cus_1")
 SECRET = "a secret of the bench"
+
+# Of each system: its API, and where its sandbox keeps customers, under which id.
+APIS: dict[str, tuple[Any, ModuleType]] = {
+    "quickbooks": (quickbooks_app, quickbooks_handlers),
+    "salesforce": (salesforce_app, salesforce_handlers),
+    "sap": (sap_app, sap_handlers),
+    "stripe": (stripe_app, stripe_handlers),
+}
+CUSTOMER_TABLES: dict[str, tuple[str, str, Callable[[int], str]]] = {
+    "quickbooks": ("Customer", "Id", str),
+    "salesforce": ("Account", "Id", lambda number: make("001", number)),
+    "sap": ("A_BusinessPartner", "BusinessPartner", lambda number: padded(str(number))),
+    "stripe": ("customer", "id", lambda number: f"cus_{number}"),
+}
 
 
 def measure() -> dict[str, dict[str, Any]]:
@@ -121,7 +144,12 @@ def _resident_mib() -> float:
 
 
 async def _lists() -> dict[str, float]:
-    kinds: dict[str, SandboxKind] = {"quickbooks": QuickBooksKind(), "stripe": StripeKind()}
+    kinds: dict[str, SandboxKind] = {
+        "quickbooks": QuickBooksKind(),
+        "salesforce": SalesforceKind(),
+        "sap": SAPKind(),
+        "stripe": StripeKind(),
+    }
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         async with run_sandboxes(kinds, lambda _: SECRET) as running:
@@ -137,9 +165,7 @@ async def _list(name: str, entry: Running, folder: Path) -> float:
         for setting, value in entry.kind.settings(entry.url).items()
     }
     made["references_url"] = f"sqlite:///{folder / 'references.sqlite'}"
-    app, handlers = (
-        (stripe_app, stripe_handlers) if name == "stripe" else (quickbooks_app, quickbooks_handlers)
-    )
+    app, handlers = APIS[name]
     if name == "quickbooks":
         made["tokens"] = folder
     _add_customers(name, entry)
@@ -154,9 +180,8 @@ async def _list(name: str, entry: Running, folder: Path) -> float:
 
 
 def _add_customers(name: str, entry: Running) -> None:
-    table = entry.sandbox.state.table("customer" if name == "stripe" else "Customer")
-    key = "id" if name == "stripe" else "Id"
+    table_name, key, id_of = CUSTOMER_TABLES[name]
+    table = entry.sandbox.state.table(table_name)
     template = next(iter(table.values()))
     for number in range(1000, 1000 + CUSTOMERS):
-        record = f"cus_{number}" if name == "stripe" else str(number)
-        table[record] = {**template, key: record}
+        table[id_of(number)] = {**template, key: id_of(number)}

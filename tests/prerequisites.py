@@ -1,8 +1,8 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
 As root on a Debian system: Chromium for pages, a second Redis, NATS, PostgreSQL. Where npm is:
-emulate, into a cache of this user, and SAP's CAP runtime with SAP's service definitions, into the
-data folder. Elsewhere those tests are skipped, with one summary at the end of the run.
+emulate, and SAP's runtime with SAP's service definitions, into a cache of this user. Elsewhere
+those tests are skipped, with one summary at the end of the run.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def is_there(program: str) -> bool:
 
 
 def main() -> int:
-    _install_programs()
     _install_counterparts()
+    _install_programs()
     return 0
 
 

@@ -47,7 +47,7 @@ class Revocations:
     `forget` is called when tokens that were verified before have to be looked up again.
     """
 
-    __slots__ = ("_capacity", "_forget", "_known", "_redis", "stale")
+    __slots__ = ("_capacity", "_forget", "_known", "_redis", "_warned", "stale")
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Revocations:
         self._known: set[str] = set()
         # Whether what other workers revoke may be unknown here at the moment.
         self.stale = True
+        self._warned = False
 
     def knows(self, token_id: str) -> bool:
         """Tell whether this worker has heard that the token is revoked."""
@@ -108,14 +109,14 @@ class Revocations:
     def _joined(self) -> None:
         # Nobody knows what was published before.
         self._forget()
-        if self.stale:
-            _log.info("revoked tokens are heard of")
-        self.stale = False
+        if self._warned:
+            _log.warning("tokens that others revoke are heard of again")
+        self.stale = self._warned = False
 
     def _lost(self) -> None:
-        if not self.stale:
+        if not self._warned:
             _log.warning("tokens that others revoke are not heard of until redis is back")
-        self.stale = True
+        self.stale = self._warned = True
 
     def __repr__(self) -> str:
         return f"<Revocations {len(self._known)} heard{', stale' if self.stale else ''}>"

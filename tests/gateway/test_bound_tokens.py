@@ -422,3 +422,19 @@ async def revoke(server: Server, token_id: str) -> None:
     async with opened(server.url) as client:
         await client.execute("SET", revocation_key(token_id), b"1", "PX", 300_000)
         await client.execute("PUBLISH", CHANNEL, token_id)
+
+
+def test_a_token_revoked_at_the_authorization_server_ends_at_the_apis(
+    redis_server: Server, tmp_path: Path
+) -> None:
+    config = network_config(tmp_path, redis={"url": redis_server.url})
+    with serving(config) as one, serving(config) as other:
+        token = get_token(one).json()["access_token"]
+        assert ask(other, token, scheme="Bearer").status_code == 200
+        revoked = one.client.post(
+            f"{one.url}/oauth2/revoke",
+            data={"token": token},
+            auth=("tests", one.gateway.secrets.resolve("generated:tests", "")),
+        )
+        assert revoked.status_code == 200
+        assert eventually(lambda: ask(other, token, scheme="Bearer").status_code == 401, 1.0)

@@ -16,7 +16,7 @@ import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwt
 
-from gateway.config import ConfigError, load_config
+from gateway.config import ConfigError
 from tests.gateway.identity.forging import encode
 from tests.gateway.identity.provider import CLIENT, Provider, new_key, providing
 from tests.support.serving import BASKET, KIOSK, PUBLIC_URL, Served, eventually, in_process
@@ -445,22 +445,6 @@ def test_7662_an_answer_counts_no_longer_than_its_token(tmp_path: Path) -> None:
         provider.tokens["opaque"] = active(exp=int(time.time()) + 2)
         assert ask(served, "opaque").status_code == 200
         assert eventually(lambda: ask(served, "opaque").status_code == 401, 5.0)
-
-
-# What the document shows.
-
-
-@pytest.mark.parametrize(
-    "block", re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL), ids=len
-)
-def test_every_configuration_of_the_document_is_one(block: str, tmp_path: Path) -> None:
-    file = tmp_path / "portico.yaml"
-    file.write_text(block)
-
-    config = load_config(file, {})
-
-    (issuer,) = config.identity.issuers.values()
-    assert issuer.issuer.startswith("https://")
 
 
 # Configurations that do not start.

@@ -23,7 +23,7 @@ from tests.support.tiers import ROOT, contracts
 NAMES = sorted(contracts())
 CANONICAL = sorted((ROOT / "canonical").glob("*.yaml"))
 CATALOGUE = ROOT.parents[1] / "src/portico/sandbox/company.json"
-OWN_IDS = {"system/quickbooks.v1", "system/stripe.v1"}
+OWN_IDS = {f"system/{name}.v1" for name in ("quickbooks", "salesforce", "sap", "stripe")}
 NOUNS = {
     "address",
     "customer",

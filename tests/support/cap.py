@@ -1,7 +1,8 @@
 """SAP's CAP runtime serving SAP's own service definitions, as a counterpart of the connector.
 
-Packages are installed when tests run and are never part of this project. Of a definition, the
-entities that the connector works with are served, with all the properties that SAP gives them.
+Packages are installed into a cache of this user and are never part of this project. Of a
+definition, the entities that the connector works with are served, with all the properties that SAP
+gives them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from portico.sandbox.company import read_company
 from system_apis.sap.sandbox.model import SERVICES, Entity, Navigation, Service
 
 HERE = Path(__file__).parent / "cap"
-FOLDER = Path(__file__).parents[2] / "data" / "test" / "sap-cap"
+CACHE = Path.home() / ".cache" / "portico-tests"
 INSTALL_SECONDS = 240
 START_SECONDS = 30
 PACKAGES = {
@@ -76,7 +77,7 @@ def install() -> Path:
 
 def _folder() -> Path:
     wanted = hashlib.sha256((HERE / "package.json").read_bytes()).hexdigest()
-    return FOLDER / wanted[:16]
+    return CACHE / f"sap-cap-{wanted[:16]}"
 
 
 @contextlib.contextmanager

@@ -38,7 +38,9 @@ class Upstream:
                 "method": scope["method"],
                 "target": scope["raw_path"].decode()
                 + (f"?{scope['query_string'].decode()}" if scope["query_string"] else ""),
-                "headers": [(name.decode(), value.decode()) for name, value in scope["headers"]],
+                "headers": [
+                    (name.decode(), value.decode("latin-1")) for name, value in scope["headers"]
+                ],
             }
         )
         path = scope["path"].removeprefix("/api")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from gateway.identity.revocation import CHANNEL, revocation_key
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portico.redis.client import RedisClient
 
-CHANNEL = b"portico:revoked"
 # A verifier's clock may be behind ours by as much as it tolerates.
 _SKEW_SECONDS = 60
 
@@ -37,8 +38,3 @@ class Revocations:
         """Tell whether a token has ended. Raises RedisFailure."""
         found = await self._redis.execute("EXISTS", revocation_key(token_id), repeatable=True)
         return found == 1
-
-
-def revocation_key(token_id: str) -> bytes:
-    """Return the key that is there for as long as a revoked token could be used."""
-    return f"portico:revoked:{{{token_id}}}".encode()

@@ -35,8 +35,9 @@ CONNECT_SECONDS = 3.0  # one lost SYN is sent again after a second, two after th
 POOL_SECONDS = 1.0
 # A token is used until this long before it ends, so that none expires on its way.
 _TOKEN_MARGIN_SECONDS = 30.0
-# Tokens kept for one callee, one for each user and set of scopes: about 1 MB.
-_MAX_TOKENS = 1024
+# Tokens kept for one callee, one for each user and set of scopes: about 4 MB, as many as a callee
+# remembers to have verified.
+_MAX_TOKENS = 4096
 
 
 class TokenSource(Protocol):

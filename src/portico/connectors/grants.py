@@ -178,8 +178,8 @@ class RefreshToken:
     """A token for a refresh token (RFC 6749, 6) that may be rotated each time.
 
     A new refresh token is saved before the access token is used. If the process ends between
-    receipt and save, the next fetch sends the old one again, which is why systems that rotate
-    accept it for a while.
+    receipt and save, the next fetch sends the old one again: a system that accepts it for a while
+    goes on, at any other the app has to be authorized anew.
     """
 
     def __init__(self, endpoint: TokenEndpoint, store: RefreshTokens) -> None:

@@ -1,4 +1,8 @@
-"""How this API reaches its QuickBooks company, and the client its handlers share."""
+"""How this API reaches its QuickBooks company, and the client its handlers share.
+
+Not verified against Intuit: that a refresh token is accepted for a day after it was exchanged. If
+it is not, a process that ends between receiving a new one and saving it is to be authorized anew.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from portico.connectors.connection import open_connection
 from portico.connectors.grants import ClientCredentials, JWTBearer, TokenEndpoint
 from portico.connectors.oauth import Grant, OAuthCredentials
 from portico.connectors.wire import ConnectionSettings, Wire
+from portico.crossref.store import open_cross_references
 from system_apis.salesforce.connector import Salesforce
 from system_apis.salesforce.dialect import DIALECT
 from system_apis.salesforce.org import Org
@@ -68,6 +69,10 @@ class Settings(ConnectionSettings):
         default=500, ge=0, description="calls of the org's day that lists leave to writes"
     )
 
+    references_url: str = Field(
+        description="the database of the cross-references, as `references.url` has it"
+    )
+
     @model_validator(mode="after")
     def _one_flow(self) -> Self:
         if (self.client_secret is None) == (self.private_key is None):
@@ -104,9 +109,13 @@ async def resources(settings: Settings) -> AsyncIterator[Salesforce]:
     def credentials(wire: Wire) -> OAuthCredentials:
         return OAuthCredentials(_grant(settings, wire))
 
-    async with open_connection(settings, DIALECT, credentials) as connection:
+    async with (
+        open_cross_references(settings.references_url) as references,
+        open_connection(settings, DIALECT, credentials) as connection,
+    ):
         yield Salesforce(
             connection,
+            references,
             settings.org(),
             version=settings.api_version,
             reserved_calls=settings.reserved_calls,

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import quote
 
 from portico.connectors.connection import Connection
-from portico.connectors.failures import BrokenError
+from portico.connectors.failures import BrokenError, ConnectorError
 from portico.connectors.messages import Answer, Errand, Request, read, write
 from portico.connectors.pages import each_page
+from portico.connectors.record import Record
+from portico.crossref.creating import Creation, Found, create_once
+from portico.crossref.records import DeletedError, Key
+from portico.crossref.store import CrossReferences
 from system_apis.salesforce.dialect import DAILY_CALLS
 from system_apis.salesforce.org import SYSTEM, Org
-from system_apis.salesforce.records import Record
+from system_apis.salesforce.records import rows_of
 from system_apis.salesforce.reserve import Reserve
 from system_apis.salesforce.soql import Query, equal
 
 Values = Mapping[str, object]
+LookUp = Callable[[], Awaitable[Found[Record] | None]]
+Create = Callable[[str], Awaitable[Found[Record]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +42,31 @@ class Salesforce:
     """One org, shared by all calls of a process."""
 
     def __init__(
-        self, connection: Connection, org: Org, *, version: str, reserved_calls: int
+        self,
+        connection: Connection,
+        references: CrossReferences,
+        org: Org,
+        *,
+        version: str,
+        reserved_calls: int,
     ) -> None:
         self.org = org
+        self.references = references
         self.connection = connection
         self._base = f"services/data/v{version}"
         self._reserve = Reserve(reserved_calls)
+
+    def query(self, operation: str, query: Query, *, deleted: bool = False) -> Request:
+        """Return the request for the first page of a query."""
+        resource = "queryAll" if deleted else "query"
+        return read(operation, f"{self._base}/{resource}", [("q", str(query))])
 
     async def search(
         self, errand: Errand, operation: str, query: Query, *, deleted: bool = False
     ) -> list[Record]:
         """Return the records of a query, the deleted too if asked for, from all its pages."""
         self._reserve.check(self.connection.allowances.get(DAILY_CALLS))
-        resource = "queryAll" if deleted else "query"
-        first = read(operation, f"{self._base}/{resource}", [("q", str(query))])
+        first = self.query(operation, query, deleted=deleted)
 
         async def send(request: Request) -> Answer:
             return await self.connection.send(request, errand)
@@ -56,13 +74,13 @@ class Salesforce:
         found: list[Record] = []
         # An org may put fewer records into a page than was asked for, if they are wide.
         async for page in each_page(send, first, lambda page: _following(operation, page)):
-            found.extend(Record(page.record()).records())
+            found.extend(rows_of(Record(page.record())))
         return found
 
     async def find(self, errand: Errand, operation: str, query: Query) -> Record | None:
         """Return the first record of a query."""
-        request = read(operation, f"{self._base}/query", [("q", str(query))])
-        found = Record((await self.connection.send(request, errand)).record()).records()
+        request = self.query(operation, query)
+        found = rows_of(Record((await self.connection.send(request, errand)).record()))
         return found[0] if found else None
 
     async def find_all(
@@ -71,7 +89,7 @@ class Salesforce:
         """Return the records of several short queries, asked in one call."""
         parts = [self._query_part(f"query{n}", query) for n, query in enumerate(queries)]
         answers = await self._composite(errand, operation, parts)
-        return [Record(answer.get("body")).records() for answer in answers]
+        return [rows_of(Record(answer.get("body"))) for answer in answers]
 
     async def put(
         self, errand: Errand, operation: str, key: str, values: Values, shown: Query
@@ -136,6 +154,22 @@ class Salesforce:
         body = {"records": [record]}
         await self.connection.send(write(operation, path, json=body, repeatable=True), errand)
 
+    async def create_once(
+        self, errand: Errand, entity: str, key: str, look_up: LookUp, create: Create
+    ) -> Found[Record]:
+        """Return the record of an external key that is unique, and keep where it is.
+
+        Attempts need not exclude one another: Salesforce refuses a second record of the key.
+        """
+        name = Key(entity=entity, canonical_id=key, system=SYSTEM, instance=self.org.instance)
+        creation = Creation(key=name, external_key=key, look_up=look_up, create=create, keyed=True)
+        made = await create_once(self.references, creation, errand.deadline.remaining())
+        found = made if isinstance(made, Found) else await look_up()
+        if found is None:
+            await self.references.bury(name)
+            raise DeletedError(f"the {entity} of this key was deleted", system=SYSTEM)
+        return found
+
     async def _composite(
         self, errand: Errand, operation: str, parts: Sequence[Part]
     ) -> list[Mapping[str, object]]:
@@ -167,8 +201,18 @@ class Salesforce:
         return f"<Salesforce {self.org.instance} {self.connection!r}>"
 
 
+@contextmanager
+def after_writing() -> Iterator[None]:
+    """Say of a failure to read back that what was written before it is there."""
+    try:
+        yield
+    except ConnectorError as error:
+        error.in_doubt = True
+        raise
+
+
 def _first(answer: Mapping[str, object]) -> Record:
-    found = Record(answer.get("body")).records()
+    found = rows_of(Record(answer.get("body")))
     if not found:
         raise BrokenError(f"{SYSTEM} does not show what it was given", system=SYSTEM)
     return found[0]

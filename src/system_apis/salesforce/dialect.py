@@ -42,8 +42,6 @@ _COMPOSITE = b'{"compositeResponse"'
 
 def read_reason(answer: Answer) -> Reason | None:
     """Return the failure that an answer reports, None where it reports none."""
-    if answer.status == 300:
-        return _several(_json(answer))
     if answer.status >= 400:
         return _from_body(_json(answer))
     if answer.body.lstrip().startswith(_COMPOSITE):

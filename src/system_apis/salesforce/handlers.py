@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from portico.connectors.failures import ConflictError, as_problems
 from portico.connectors.moments import version_of
+from portico.connectors.record import Record
+from portico.connectors.replies import put_reply
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
 from system_apis.salesforce import models, orders
-from system_apis.salesforce.connector import Salesforce
+from system_apis.salesforce.connector import Salesforce, after_writing
 from system_apis.salesforce.lists import Listing, page
 from system_apis.salesforce.mapping import (
     account_fields,
@@ -26,7 +28,7 @@ from system_apis.salesforce.mapping import (
 )
 from system_apis.salesforce.order_mapping import ORDER, order, order_fields
 from system_apis.salesforce.org import SYSTEM, Org
-from system_apis.salesforce.records import Record
+from system_apis.salesforce.records import id_of, modified
 from system_apis.salesforce.soql import Query, containing, equal, one_of
 
 ACCOUNT, CONTACT, PRODUCT, OPPORTUNITY = "Account", "Contact", "Product2", "Opportunity"
@@ -61,8 +63,9 @@ async def list_customers(
 async def get_customer(call: Call[Salesforce], *, customer_id: str) -> models.Customer:
     """Return an account by its id."""
     org = call.resources.org
-    found = await _get(call, ACCOUNT, account_fields(org), equal("Id", customer_id), customer_id)
-    return customer(found, org)
+    condition = equal("Id", customer_id)
+    with as_problems():
+        return customer(await _get(call, ACCOUNT, account_fields(org), condition, customer_id), org)
 
 
 async def put_customer(
@@ -102,8 +105,9 @@ async def list_contacts(
 async def get_contact(call: Call[Salesforce], *, contact_id: str) -> models.Customer:
     """Return a person by the id of the contact."""
     org = call.resources.org
-    found = await _get(call, CONTACT, contact_fields(org), equal("Id", contact_id), contact_id)
-    return contact(found, org)
+    condition = equal("Id", contact_id)
+    with as_problems():
+        return contact(await _get(call, CONTACT, contact_fields(org), condition, contact_id), org)
 
 
 async def put_contact(
@@ -145,7 +149,11 @@ async def get_product(call: Call[Salesforce], *, sku: str) -> models.Product:
     """Return an active product by its code."""
     org = call.resources.org
     condition = f"{equal('ProductCode', sku)} AND IsActive = TRUE"
-    return product(await _get(call, PRODUCT, product_fields(org), condition, sku), org)
+    with as_problems():
+        found = product(await _get(call, PRODUCT, product_fields(org), condition, sku), org)
+    if found is None:
+        raise Problem(NOT_FOUND, f"there is no product {sku}")
+    return found
 
 
 async def list_orders(
@@ -179,10 +187,10 @@ async def create_order(call: Call[Salesforce], *, body: models.NewOrder) -> Repl
     """
     org = call.resources.org
     with as_problems():
-        record, made = await orders.create(call.resources, call, body)
+        record, made = await orders.create(call.resources, call, call.operation_id, body)
         if not made and not orders.is_same(record, body, org):
             raise _taken(record, body)
-        headers = [("Location", f"orders/{record.id}")]
+        headers = [("Location", f"orders/{id_of(record)}")]
         return Reply(status=201 if made else 200, body=order(record, org), headers=headers)
 
 
@@ -225,7 +233,8 @@ async def list_opportunities(
 
 async def get_opportunity(call: Call[Salesforce], *, opportunity_id: str) -> models.Opportunity:
     """Return an opportunity by its id."""
-    return opportunity(await _get_opportunity(call, opportunity_id), call.resources.org)
+    with as_problems():
+        return opportunity(await _get_opportunity(call, opportunity_id), call.resources.org)
 
 
 async def put_opportunity(
@@ -255,9 +264,9 @@ async def move_opportunity(
                 call, call.operation_id, opportunity_id, values, shown
             )
             return opportunity(moved, org)
-    record = await _get_opportunity(call, opportunity_id)
     with as_problems():
-        if version_of(record.modified) != body["version"]:
+        record = await _get_opportunity(call, opportunity_id)
+        if version_of(modified(record)) != body["version"]:
             raise ConflictError("the opportunity was changed since", system=SYSTEM)
         await call.resources.change_unmodified(
             call,
@@ -265,9 +274,10 @@ async def move_opportunity(
             opportunity_id,
             values,
             entity=OPPORTUNITY,
-            since=record.modified,
+            since=modified(record),
         )
-    return opportunity(await _get_opportunity(call, opportunity_id), org)
+        with after_writing():
+            return opportunity(await _get_opportunity(call, opportunity_id), org)
 
 
 async def _page(
@@ -294,8 +304,7 @@ async def _get(
     call: Call[Salesforce], source: str, fields: Sequence[str], condition: str, name: str
 ) -> Record:
     query = Query(source=source, fields=fields, conditions=[condition], order="Id", limit=1)
-    with as_problems():
-        found = await call.resources.find(call, call.operation_id, query)
+    found = await call.resources.find(call, call.operation_id, query)
     if found is None:
         raise Problem(NOT_FOUND, f"there is no {source} {name}")
     return found
@@ -317,9 +326,7 @@ async def _put(
     with as_problems():
         record, created = await call.resources.put(call, call.operation_id, key, values, query)
         body = shown(record, call.resources.org)
-    if not created:
-        return Reply(body=body)
-    return Reply(status=201, body=body, headers=[("Location", f"{path}/{record.id}")])
+    return put_reply(body, f"{path}/{id_of(record)}", created=created)
 
 
 def _at_customer(customer_id: str | None) -> list[str]:
@@ -327,5 +334,7 @@ def _at_customer(customer_id: str | None) -> list[str]:
 
 
 def _taken(record: Record, body: models.NewOrder) -> Problem:
-    detail = f"{body['poNumber']} of {body['customerId']} is order {record.id}, with other lines"
-    return Problem(CONFLICT, detail, extensions={"orderId": record.id})
+    detail = (
+        f"{body['poNumber']} of {body['customerId']} is order {id_of(record)}, with other lines"
+    )
+    return Problem(CONFLICT, detail, extensions={"orderId": id_of(record)})

@@ -14,11 +14,12 @@ from datetime import datetime
 from portico.connectors.messages import Errand
 from portico.connectors.moments import from_text
 from portico.connectors.pages import from_cursor, no_such_page, page_reply
+from portico.connectors.record import Record
 from portico.problems import INVALID_PARAMETER, Problem
 from portico.server.call import Reply
 from system_apis.salesforce.connector import Salesforce
 from system_apis.salesforce.org import Org
-from system_apis.salesforce.records import Record
+from system_apis.salesforce.records import id_of, modified
 from system_apis.salesforce.soql import Query, instant, quoted
 
 _ID = r"[A-Za-z0-9]{15}(?:[A-Z0-5]{3})?"
@@ -48,11 +49,11 @@ async def page(
     cursor: str | None,
     changed_since: str | None,
 ) -> Reply:
-    """Return one page of a list."""
+    """Return one page of a list, without the records that `shown` shows nothing of."""
     since = None if changed_since is None else _moment(changed_since)
     query = _query(listing, limit, cursor, since)
     found = await salesforce.search(errand, listing.operation, query, deleted=since is not None)
-    items = [shown(record, salesforce.org) for record in found[:limit]]
+    items = [item for record in found[:limit] if (item := shown(record, salesforce.org))]
     last = found[limit - 1] if len(found) > limit else None
     filters = {**listing.filters, "changedSince": changed_since, "limit": limit}
     return page_reply(items, _position(last, since), filters)
@@ -89,7 +90,7 @@ def _changes(cursor: str | None, since: datetime) -> str:
 def _position(last: Record | None, since: datetime | None) -> str | None:
     if last is None:
         return None
-    return last.id if since is None else f"{instant(last.modified)} {last.id}"
+    return id_of(last) if since is None else f"{instant(modified(last))} {id_of(last)}"
 
 
 def _parsed(pattern: re.Pattern[str], cursor: str) -> re.Match[str]:

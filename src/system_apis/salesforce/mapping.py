@@ -12,18 +12,31 @@ from typing import Literal
 
 from portico.connectors.moments import timestamp, version_of
 from portico.connectors.money import decimal_text, exponent_of
+from portico.connectors.record import Record
 from system_apis.salesforce import models
 from system_apis.salesforce.org import SYSTEM, Org
-from system_apis.salesforce.records import Record
+from system_apis.salesforce.records import (
+    children_of,
+    day_of,
+    id_of,
+    modified,
+    moment_of,
+    number_of,
+)
 from system_apis.salesforce.soql import Query
 
 Role = Literal["billing", "shipping"]
 
 _ENVELOPE = ("Id", "IsDeleted", "CreatedDate", "SystemModstamp")
+# A list of changes has what was deleted, and of each of its records the children that were.
+NOT_DELETED = "IsDeleted = FALSE"
 # A customer has a few people worth knowing; all of them are contacts of their own.
 MAX_PEOPLE = 20
 MAX_PRICES = 100
 _COUNTRY = re.compile(r"[A-Z]{2}")
+# What the canonical model has room for; an org's product code and price may be longer.
+SKU = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+_PRICE = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?")
 # Units of a product as an org is set up with; it may name them as it likes.
 _UNITS = {"Each": "C62", "Piece": "C62", "Kilogram": "KGM", "Gram": "GRM", "Litre": "LTR"}
 _UNITS |= {"Meter": "MTR", "Hour": "HUR", "Day": "DAY"}
@@ -42,6 +55,7 @@ def account_fields(org: Org) -> Sequence[str]:
     people = Query(
         source="Contacts",
         fields=["Id", "Name", "Email", "Phone", "MobilePhone"],
+        conditions=[NOT_DELETED],
         order="Id",
         limit=MAX_PEOPLE,
     )
@@ -65,7 +79,7 @@ def product_fields(org: Org) -> Sequence[str]:
     prices = Query(
         source="PricebookEntries",
         fields=["UnitPrice", *org.currency_fields, "Pricebook2.Name", "Pricebook2.IsStandard"],
-        conditions=["IsActive = TRUE"],
+        conditions=["IsActive = TRUE", NOT_DELETED],
         order="Id",
         limit=MAX_PRICES,
     )
@@ -86,7 +100,7 @@ def currency_of(record: Record, org: Org) -> str:
 def external_ids(record: Record, org: Org, entity: str) -> list[models.ExternalId]:
     """Return the id of a record, and its external key if it has one."""
     found: list[models.ExternalId] = [
-        {"system": SYSTEM, "instance": org.instance, "entity": entity, "id": record.id}
+        {"system": SYSTEM, "instance": org.instance, "entity": entity, "id": id_of(record)}
     ]
     if key := record.text(org.external_id_field):
         found.append({**found[0], "id": key[:200], "role": "external-key"})
@@ -94,7 +108,7 @@ def external_ids(record: Record, org: Org, entity: str) -> list[models.ExternalI
 
 
 def source_of(record: Record, org: Org) -> models.Source:
-    return {"system": SYSTEM, "instance": org.instance, "version": timestamp(record.modified)}
+    return {"system": SYSTEM, "instance": org.instance, "version": timestamp(modified(record))}
 
 
 def money(value: Decimal, currency: str) -> models.Money:
@@ -124,7 +138,9 @@ def customer(account: Record, org: Org) -> models.Customer:
     roles: tuple[tuple[str, Role], ...] = (("Billing", "billing"), ("Shipping", "shipping"))
     found = [(address(account, org, prefix), role) for prefix, role in roles]
     result["addresses"] = [{**place, "role": role} for place, role in found if place]
-    result["contacts"] = [entry for each in account.many("Contacts") for entry in _ways_to(each)]
+    result["contacts"] = [
+        entry for each in children_of(account, "Contacts") for entry in _ways_to(each)
+    ]
     if website := account.text("Website"):
         result["contacts"].append({"kind": "website", "value": website})
     result["extensions"] = extensions(
@@ -152,12 +168,12 @@ def contact(person: Record, org: Org) -> models.Customer:
 
 def _party(record: Record, org: Org, entity: str) -> models.Customer:
     result: models.Customer = {
-        "id": record.id,
+        "id": id_of(record),
         "type": "customer",
-        "version": version_of(record.modified),
+        "version": version_of(modified(record)),
         "externalIds": external_ids(record, org, entity),
-        "createdAt": timestamp(record.moment("CreatedDate") or record.modified),
-        "updatedAt": timestamp(record.modified),
+        "createdAt": timestamp(moment_of(record, "CreatedDate") or modified(record)),
+        "updatedAt": timestamp(modified(record)),
         "source": source_of(record, org),
         "kind": "person",
         "name": record.text("Name"),
@@ -201,24 +217,29 @@ def address(record: Record, org: Org, prefix: str) -> models.Address:
     return result
 
 
-def product(record: Record, org: Org) -> models.Product:
-    """Return the product that a record is, with what it costs in each price book."""
+def product(record: Record, org: Org) -> models.Product | None:
+    """Return the product that a record is, with what it costs in each price book.
+
+    None for one whose code is no SKU: nobody could ask for it.
+    """
+    if not SKU.fullmatch(record.text("ProductCode")):
+        return None
     sold = record.flag("IsActive") and not record.flag("IsDeleted")
     service = record.text("Family") in org.service_families
     result: models.Product = {
         "id": record.text("ProductCode"),
         "type": "product",
-        "version": version_of(record.modified),
+        "version": version_of(modified(record)),
         "externalIds": external_ids(record, org, "Product2"),
-        "createdAt": timestamp(record.moment("CreatedDate") or record.modified),
-        "updatedAt": timestamp(record.modified),
+        "createdAt": timestamp(moment_of(record, "CreatedDate") or modified(record)),
+        "updatedAt": timestamp(modified(record)),
         "source": source_of(record, org),
         "sku": record.text("ProductCode"),
         "name": record.text("Name"),
         "kind": "service" if service else "good",
         "status": "active" if sold else "inactive",
         "uom": unit_code(record.text("QuantityUnitOfMeasure")),
-        "prices": [_price(entry, org) for entry in record.many("PricebookEntries")],
+        "prices": _prices(record, org),
         "extensions": extensions({"family": record.text("Family")}),
     }
     if description := record.text("Description"):
@@ -228,26 +249,31 @@ def product(record: Record, org: Org) -> models.Product:
     return result
 
 
+def _prices(record: Record, org: Org) -> list[models.ListPrice]:
+    found = [_price(entry, org) for entry in children_of(record, "PricebookEntries")]
+    return [price for price in found if _PRICE.fullmatch(price["amount"])]
+
+
 def _price(entry: Record, org: Org) -> models.ListPrice:
-    book, currency = entry.one("Pricebook2"), currency_of(entry, org)
+    book, currency = entry.optional_record("Pricebook2"), currency_of(entry, org)
     standard = book is None or book.flag("IsStandard")
     return {
         "list": "standard" if standard or book is None else book.text("Name")[:100],
-        "amount": decimal_text(entry.number("UnitPrice"), exponent_of(currency)),
+        "amount": decimal_text(entry.decimal("UnitPrice"), exponent_of(currency)),
         "currency": currency,
     }
 
 
 def opportunity(record: Record, org: Org) -> models.Opportunity:
     """Return the opportunity that a record is."""
-    day = record.day("CloseDate") or record.modified.date()
+    day = day_of(record, "CloseDate") or modified(record).date()
     result: models.Opportunity = {
-        "id": record.id,
+        "id": id_of(record),
         "type": "opportunity",
-        "version": version_of(record.modified),
+        "version": version_of(modified(record)),
         "externalIds": external_ids(record, org, "Opportunity"),
-        "createdAt": timestamp(record.moment("CreatedDate") or record.modified),
-        "updatedAt": timestamp(record.modified),
+        "createdAt": timestamp(moment_of(record, "CreatedDate") or modified(record)),
+        "updatedAt": timestamp(modified(record)),
         "source": source_of(record, org),
         "name": record.text("Name"),
         "stage": record.text("StageName"),
@@ -257,9 +283,9 @@ def opportunity(record: Record, org: Org) -> models.Opportunity:
     }
     if account := record.text("AccountId"):
         result["customerId"] = account
-    if (amount := record.optional_number("Amount")) is not None:
+    if (amount := number_of(record, "Amount")) is not None:
         result["amount"] = money(amount, currency_of(record, org))
-    if (probability := record.optional_number("Probability")) is not None:
+    if (probability := number_of(record, "Probability")) is not None:
         result["probability"] = int(probability)
     if next_step := record.text("NextStep"):
         result["nextStep"] = next_step

@@ -8,8 +8,10 @@ from typing import Literal
 
 from portico.connectors.moments import timestamp, version_of
 from portico.connectors.money import decimal_text
+from portico.connectors.record import Record
 from system_apis.salesforce import models
 from system_apis.salesforce.mapping import (
+    NOT_DELETED,
     address,
     address_fields,
     currency_of,
@@ -20,12 +22,13 @@ from system_apis.salesforce.mapping import (
     unit_code,
 )
 from system_apis.salesforce.org import Org
-from system_apis.salesforce.records import Record
+from system_apis.salesforce.records import children_of, day_of, id_of, modified, moment_of
 from system_apis.salesforce.soql import Query
 
 Status = Literal["draft", "open", "confirmed", "cancelled"]
 
 ORDER = "Order"
+MAX_SKU = 64  # of a canonical order line
 # `StatusCode` is the category of a status, which an org may name as it likes.
 _STATUS: dict[str, Status] = {
     "Draft": "draft",
@@ -40,7 +43,12 @@ def order_fields(org: Org) -> Sequence[str]:
     more = ("EffectiveDate", "Status", "StatusCode", "PoNumber", "TotalAmount")
     item = ("Id", "Quantity", "UnitPrice", "TotalPrice", "ServiceDate", "Description")
     product = ("Product2.ProductCode", "Product2.Name", "Product2.QuantityUnitOfMeasure")
-    items = Query(source="OrderItems", fields=[*item, *product], order="OrderItemNumber")
+    items = Query(
+        source="OrderItems",
+        fields=[*item, *product],
+        conditions=[NOT_DELETED],
+        order="OrderItemNumber",
+    )
     return [
         *names,
         *more,
@@ -54,15 +62,15 @@ def order_fields(org: Org) -> Sequence[str]:
 
 def order(record: Record, org: Org) -> models.Order:
     """Return the order that a record is. Salesforce works out no taxes."""
-    currency, total = currency_of(record, org), record.number("TotalAmount")
-    placed = record.day("EffectiveDate") or record.modified.date()
+    currency, total = currency_of(record, org), record.decimal("TotalAmount")
+    placed = day_of(record, "EffectiveDate") or modified(record).date()
     result: models.Order = {
-        "id": record.id,
+        "id": id_of(record),
         "type": "order",
-        "version": version_of(record.modified),
+        "version": version_of(modified(record)),
         "externalIds": external_ids(record, org, ORDER),
-        "createdAt": timestamp(record.moment("CreatedDate") or record.modified),
-        "updatedAt": timestamp(record.modified),
+        "createdAt": timestamp(moment_of(record, "CreatedDate") or modified(record)),
+        "updatedAt": timestamp(modified(record)),
         "source": source_of(record, org),
         "customerId": record.text("AccountId"),
         "currency": currency,
@@ -70,7 +78,7 @@ def order(record: Record, org: Org) -> models.Order:
         "status": status_of(record),
         "lines": [
             _line(number, item, currency)
-            for number, item in enumerate(record.many("OrderItems"), start=1)
+            for number, item in enumerate(children_of(record, "OrderItems"), start=1)
         ],
         "totals": {
             "net": money(total, currency),
@@ -90,8 +98,8 @@ def status_of(record: Record) -> Status:
 def priced_lines(record: Record) -> list[tuple[str, Decimal, Decimal]]:
     """Return SKU, quantity and unit price of each line, in their order."""
     return [
-        (_sku(item), item.number("Quantity"), item.number("UnitPrice"))
-        for item in record.many("OrderItems")
+        (_sku(item), item.decimal("Quantity"), item.decimal("UnitPrice"))
+        for item in children_of(record, "OrderItems")
     ]
 
 
@@ -100,7 +108,9 @@ def _add_known(result: models.Order, record: Record, org: Org) -> None:
         result["number"] = number
     if reference := record.text("PoNumber"):
         result["poNumber"] = reference
-    if days := [day for item in record.many("OrderItems") if (day := item.day("ServiceDate"))]:
+    if days := [
+        day for item in children_of(record, "OrderItems") if (day := day_of(item, "ServiceDate"))
+    ]:
         result["requestedDelivery"] = min(days).isoformat()
     if billing := address(record, org, "Billing"):
         result["billTo"] = {**billing, "role": "billing"}
@@ -111,20 +121,21 @@ def _add_known(result: models.Order, record: Record, org: Org) -> None:
 
 
 def _sku(item: Record) -> str:
-    product = item.one("Product2")
+    product = item.optional_record("Product2")
     code = product.text("ProductCode") if product else ""
-    return code or item.id  # a line of a product that was never given a code
+    # A product that was never given a code, or one that is too long for a SKU.
+    return code if 0 < len(code) <= MAX_SKU else id_of(item)
 
 
 def _line(number: int, item: Record, currency: str) -> models.OrderLine:
-    product = item.one("Product2")
+    product = item.optional_record("Product2")
     unit = product.text("QuantityUnitOfMeasure") if product else ""
     name = product.text("Name") if product else ""
     return {
         "lineNo": number,
         "sku": _sku(item),
         "description": item.text("Description") or name,
-        "quantity": {"value": decimal_text(item.number("Quantity")), "uom": unit_code(unit)},
-        "unitPrice": money(item.number("UnitPrice"), currency),
-        "netAmount": money(item.number("TotalPrice"), currency),
+        "quantity": {"value": decimal_text(item.decimal("Quantity")), "uom": unit_code(unit)},
+        "unitPrice": money(item.decimal("UnitPrice"), currency),
+        "netAmount": money(item.decimal("TotalPrice"), currency),
     }

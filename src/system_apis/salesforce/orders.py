@@ -8,20 +8,22 @@ of a name, whoever sends it and whatever became of the answer to the first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from portico.connectors.failures import DuplicateError
+from portico.connectors.failures import ConflictError, DuplicateError, RefusedError
 from portico.connectors.messages import Errand
+from portico.connectors.record import Record
+from portico.crossref.creating import Found
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import combine
 from system_apis.salesforce import models
-from system_apis.salesforce.connector import Salesforce
+from system_apis.salesforce.connector import Salesforce, after_writing
 from system_apis.salesforce.mapping import currency_of, unit_code
 from system_apis.salesforce.order_mapping import ORDER, order_fields, priced_lines, status_of
-from system_apis.salesforce.org import Org
-from system_apis.salesforce.records import Record
+from system_apis.salesforce.org import SYSTEM, Org
+from system_apis.salesforce.records import id_of
 from system_apis.salesforce.soql import Query, equal, one_of
 
 Fault = Mapping[str, object]
@@ -29,13 +31,12 @@ Fault = Mapping[str, object]
 MAX_FAULTS = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
-    """What a new order refers to, as far as it is there."""
+class FaultyOrderError(RefusedError):
+    """An order that cannot be taken over, and where that is."""
 
-    existing: Record | None
-    account: Record | None
-    entries: Mapping[str, Record]
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("the order cannot be taken over", system=SYSTEM)
+        self.faults = faults
 
 
 def external_key(body: models.NewOrder) -> str:
@@ -44,31 +45,56 @@ def external_key(body: models.NewOrder) -> str:
 
 
 async def create(
-    salesforce: Salesforce, errand: Errand, body: models.NewOrder
+    salesforce: Salesforce, errand: Errand, operation: str, body: models.NewOrder
 ) -> tuple[Record, bool]:
     """Create an order, or return the one of its name, and whether this call made it."""
-    looked = await _look_up(salesforce, errand, body)
-    if looked.existing is not None:
-        return looked.existing, False
-    if faults := list(_faults(body, looked)):
-        raise _conflict(faults)
-    made = True
+
+    async def look_up() -> Found[Record] | None:
+        query = _by_key(body, salesforce.org)
+        found = await salesforce.find(errand, operation, query)
+        return None if found is None else Found(external_id=id_of(found), record=found)
+
+    async def create(_operation_id: str) -> Found[Record]:
+        # The external key is what Salesforce knows the order by, and not the operation.
+        tree, made = await _prepared(salesforce, errand, operation, body), True
+        try:
+            await salesforce.create_tree(errand, operation, ORDER, tree)
+        except DuplicateError as error:
+            if error.code != "DUPLICATE_VALUE":
+                raise
+            # Somebody else was faster, or this call was, and the answer was lost.
+            made = False
+        with after_writing():
+            found = await look_up()
+        if found is None:
+            message = f"{body['poNumber']} was deleted while it was created"
+            raise ConflictError(message, system=SYSTEM)
+        return replace(found, created=made)
+
     try:
-        tree = _tree(body, looked, salesforce.org)
-        await salesforce.create_tree(errand, "createOrder", ORDER, tree)
-    except DuplicateError as error:
-        if error.code != "DUPLICATE_VALUE":
-            raise
-        # Somebody else was faster, or this call was, and the answer was lost.
-        made = False
-    found = await salesforce.find(errand, "createOrder", _by_key(body, salesforce.org))
-    if found is None:
-        raise Problem(CONFLICT, f"{body['poNumber']} was deleted while it was created")
-    return found, made
+        made = await salesforce.create_once(errand, ORDER, external_key(body), look_up, create)
+    except FaultyOrderError as error:
+        raise _conflict(error.faults) from error
+    return made.record, made.created
 
 
-async def _look_up(salesforce: Salesforce, errand: Errand, body: models.NewOrder) -> Looked:
-    org = salesforce.org
+async def _prepared(
+    salesforce: Salesforce, errand: Errand, operation: str, body: models.NewOrder
+) -> dict[str, object]:
+    """Return the order as it is created with its lines; raises FaultyOrderError."""
+    account = Query(source="Account", fields=["Id"], conditions=[equal("Id", body["customerId"])])
+    queries = [account, _entries(body, salesforce.org)]
+    accounts, entries = await salesforce.find_all(errand, operation, queries)
+    offers: dict[str, list[Record]] = {}
+    for entry in entries:
+        offers.setdefault(_product_of(entry).text("ProductCode"), []).append(entry)
+    if faults := list(_faults(body, offers, known=bool(accounts))):
+        raise FaultyOrderError(faults)
+    return _tree(body, {sku: found[0] for sku, found in offers.items()}, salesforce.org)
+
+
+def _entries(body: models.NewOrder, org: Org) -> Query:
+    """Return the query of the price book entries that the lines are of."""
     skus = sorted({line["sku"] for line in body["lines"]})
     conditions = [one_of("Product2.ProductCode", skus), "IsActive = TRUE"]
     if not org.currency:
@@ -78,22 +104,8 @@ async def _look_up(salesforce: Salesforce, errand: Errand, body: models.NewOrder
     else:
         conditions.append("Pricebook2.IsStandard = TRUE")
     product = ("Product2.ProductCode", "Product2.QuantityUnitOfMeasure")
-    queries = [
-        _by_key(body, org),
-        Query(source="Account", fields=["Id"], conditions=[equal("Id", body["customerId"])]),
-        Query(
-            source="PricebookEntry",
-            fields=["Id", "Pricebook2Id", *product],
-            conditions=conditions,
-            order="Id",
-        ),
-    ]
-    existing, accounts, entries = await salesforce.find_all(errand, "createOrder", queries)
-    return Looked(
-        existing=existing[0] if existing else None,
-        account=accounts[0] if accounts else None,
-        entries={_product_of(entry).text("ProductCode"): entry for entry in entries},
-    )
+    fields = ["Id", "Pricebook2Id", *product]
+    return Query(source="PricebookEntry", fields=fields, conditions=conditions, order="Id")
 
 
 def _by_key(body: models.NewOrder, org: Org) -> Query:
@@ -102,23 +114,28 @@ def _by_key(body: models.NewOrder, org: Org) -> Query:
 
 
 def _product_of(entry: Record) -> Record:
-    return entry.one("Product2") or entry
+    return entry.optional_record("Product2") or entry
 
 
-def _faults(body: models.NewOrder, looked: Looked) -> Iterator[Fault]:
-    if looked.account is None:
+def _faults(
+    body: models.NewOrder, offers: Mapping[str, Sequence[Record]], *, known: bool
+) -> Iterator[Fault]:
+    if not known:
         yield _fault(f"there is no customer {body['customerId']}", "#/customerId")
     for index, line in enumerate(body["lines"]):
         place = f"#/lines/{index}"
         if line["unitPrice"]["currency"] != body["currency"]:
             detail = f"the price is not in {body['currency']}, the currency of the order"
             yield _fault(detail, f"{place}/unitPrice/currency")
-        entry = looked.entries.get(line["sku"])
-        if entry is None:
-            detail = f"{line['sku']} is not in the price book in {body['currency']}"
+        found = offers.get(line["sku"], ())
+        if len(found) != 1:
+            # A product code need not be unique in an org, and nobody should guess.
+            detail = f"{line['sku']} is {len(found)} times in the price book in {body['currency']}"
+            if not found:
+                detail = f"{line['sku']} is not in the price book in {body['currency']}"
             yield _fault(detail, f"{place}/sku")
             continue
-        own = unit_code(_product_of(entry).text("QuantityUnitOfMeasure"))
+        own = unit_code(_product_of(found[0]).text("QuantityUnitOfMeasure"))
         if line["quantity"].get("uom", own) != own:
             yield _fault(f"{line['sku']} is sold in {own}", f"{place}/quantity/uom")
 
@@ -134,9 +151,9 @@ def _conflict(faults: Sequence[Fault]) -> Problem:
     return Problem(CONFLICT, detail, extensions={"errors": list(faults[:MAX_FAULTS])})
 
 
-def _tree(body: models.NewOrder, looked: Looked, org: Org) -> dict[str, object]:
+def _tree(body: models.NewOrder, offers: Mapping[str, Record], org: Org) -> dict[str, object]:
     """Return the order with its lines, as they are created together."""
-    first = looked.entries[body["lines"][0]["sku"]]
+    first = offers[body["lines"][0]["sku"]]
     values: dict[str, object] = {
         "attributes": {"type": ORDER, "referenceId": "order"},
         org.external_id_field: external_key(body),
@@ -147,7 +164,7 @@ def _tree(body: models.NewOrder, looked: Looked, org: Org) -> dict[str, object]:
         "PoNumber": body["poNumber"],
         "OrderItems": {
             "records": [
-                _item(number, line, looked, body.get("requestedDelivery"))
+                _item(number, line, offers[line["sku"]], body.get("requestedDelivery"))
                 for number, line in enumerate(body["lines"], start=1)
             ]
         },
@@ -158,11 +175,11 @@ def _tree(body: models.NewOrder, looked: Looked, org: Org) -> dict[str, object]:
 
 
 def _item(
-    number: int, line: models.NewOrderLine, looked: Looked, delivery: str | None
+    number: int, line: models.NewOrderLine, entry: Record, delivery: str | None
 ) -> dict[str, object]:
     return {
         "attributes": {"type": "OrderItem", "referenceId": f"line{number}"},
-        "PricebookEntryId": looked.entries[line["sku"]].id,
+        "PricebookEntryId": id_of(entry),
         "Quantity": Decimal(line["quantity"]["value"]),
         "UnitPrice": Decimal(line["unitPrice"]["amount"]),
         "ServiceDate": delivery,

@@ -16,7 +16,7 @@ from portico.connectors.wire import ConnectionSettings, Wire
 from portico.crossref.store import open_cross_references
 from system_apis.sap.connector import SAP
 from system_apis.sap.csrf import CSRFCredentials
-from system_apis.sap.dialect import DIALECT, PASSWORD_DIALECT
+from system_apis.sap.dialect import DIALECT
 from system_apis.sap.s4 import S4
 
 
@@ -80,15 +80,14 @@ class Settings(ConnectionSettings):
 @asynccontextmanager
 async def resources(settings: Settings) -> AsyncIterator[SAP]:
     """Open what the handlers find in `call.resources`."""
-    dialect = DIALECT if settings.password is None else PASSWORD_DIALECT
 
     def credentials(wire: Wire) -> CSRFCredentials:
         inner = _credentials(settings, wire)
-        return CSRFCredentials(inner, wire, dialect, str(settings.base_url))
+        return CSRFCredentials(inner, wire, str(settings.base_url))
 
     async with (
         open_cross_references(settings.references_url) as references,
-        open_connection(settings, dialect, credentials) as connection,
+        open_connection(settings, DIALECT, credentials) as connection,
     ):
         yield SAP(connection, references, settings.s4(), client=settings.client)
 

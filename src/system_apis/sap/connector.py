@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from portico.connectors.messages import Answer, Errand, Pairs, Request, read, wr
 from portico.connectors.pages import each_page
 from portico.connectors.record import Record
 from portico.crossref.creating import Creation, Found, create_once
-from portico.crossref.records import Key, Link
+from portico.crossref.records import DeletedError, Key
 from portico.crossref.store import CrossReferences
 from system_apis.sap import batch
 from system_apis.sap.dialect import messages
@@ -22,11 +23,12 @@ from system_apis.sap.s4 import S4, SYSTEM, Service
 Values = Mapping[str, object]
 LookUp = Callable[[], Awaitable[Found[Record] | None]]
 Create = Callable[[str], Awaitable[Found[Record]]]
+Linked = Callable[[str], Awaitable[Record | None]]
 Messages = Sequence[Mapping[str, object]]
 
-# Decimals of V4 in quotes, as V2 has them anyway.
-_JSON = {"accept": "application/json;IEEE754Compatible=true"}
-_PLAIN_JSON = {"accept": "application/json"}
+# Messages are for whoever reads our logs. Decimals of V4 in quotes, as V2 has them anyway.
+_V2 = {"accept": "application/json", "accept-language": "en"}
+_V4 = {**_V2, "accept": "application/json;IEEE754Compatible=true"}
 
 
 class SAP:
@@ -40,12 +42,16 @@ class SAP:
         self.s4 = s4
         self._fixed: Pairs = [("sap-client", client)] if client else []
 
+    def query(self, operation: str, service: Service, query: Query) -> Request:
+        """Return the request for the first page of a query."""
+        path = f"{service.path}/{query.entity}"
+        return read(operation, path, [*query.pairs(service), *self._fixed], _accept(service))
+
     async def search(
         self, errand: Errand, operation: str, service: Service, query: Query
     ) -> list[Record]:
         """Return the entities of a query, from all pages that the system makes of them."""
-        path = f"{service.path}/{query.entity}"
-        first = read(operation, path, [*query.pairs(service), *self._fixed], _accept(service))
+        first = self.query(operation, service, query)
 
         async def send(request: Request) -> Answer:
             return await self.connection.send(request, errand)
@@ -112,12 +118,19 @@ class SAP:
         return [each for answer in answers for each in messages(answer)]
 
     async def create_once(
-        self, errand: Errand, entity: str, name: str, look_up: LookUp, create: Create
-    ) -> Found[Record] | Link:
-        """Return the entity of a name, or the link to it, created by this call or another.
+        self,
+        errand: Errand,
+        entity: str,
+        name: str,
+        look_up: LookUp,
+        create: Create,
+        linked: Linked,
+    ) -> Found[Record]:
+        """Return the entity of a name, created by this call or another.
 
         SAP has no idempotency keys. So attempts at one name exclude one another, across processes,
-        and each looks for what an earlier one may have left.
+        and each looks for what an earlier one may have left. `linked` reads what is known to be
+        there.
         """
 
         async def create_or_find(operation_id: str) -> Found[Record]:
@@ -135,10 +148,27 @@ class SAP:
         creation = Creation(
             key=key, external_key=name, look_up=look_up, create=create_or_find, keyed=False
         )
-        return await create_once(self.references, creation, errand.deadline.remaining())
+        made = await create_once(self.references, creation, errand.deadline.remaining())
+        if isinstance(made, Found):
+            return made
+        record = await linked(made.external_id)
+        if record is None:
+            await self.references.bury(key)
+            raise DeletedError(f"{made.external_id} was deleted in {SYSTEM}", system=SYSTEM)
+        return Found(external_id=made.external_id, record=record)
 
     def __repr__(self) -> str:
         return f"<SAP {self.s4.instance} {self.connection!r}>"
+
+
+@contextmanager
+def after_writing() -> Iterator[None]:
+    """Say of a failure to read back that what was written before it is there."""
+    try:
+        yield
+    except ConnectorError as error:
+        error.in_doubt = True
+        raise
 
 
 async def _look_again(look_up: LookUp, error: ConnectorError) -> Found[Record] | None:
@@ -150,7 +180,7 @@ async def _look_again(look_up: LookUp, error: ConnectorError) -> Found[Record] |
 
 
 def _accept(service: Service) -> Mapping[str, str]:
-    return _JSON if service.v4 else _PLAIN_JSON
+    return _V4 if service.v4 else _V2
 
 
 def _next_page(operation: str, service: Service, address: str) -> Request:

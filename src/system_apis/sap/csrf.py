@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 
-from portico.connectors.classification import Dialect, classify
+from portico.connectors.classification import classify
 from portico.connectors.credentials import Authorization, Credentials
 from portico.connectors.failures import BrokenError
 from portico.connectors.messages import Errand, Request, read
 from portico.connectors.wire import Wire
+from system_apis.sap.dialect import DIALECT
 from system_apis.sap.s4 import SALES_ORDERS, SYSTEM
 
 TOKEN = "x-csrf-token"  # noqa: S105  # the name of a header field
@@ -23,9 +24,8 @@ TOKEN = "x-csrf-token"  # noqa: S105  # the name of a header field
 class CSRFCredentials:
     """Credentials with a CSRF token added to what writes."""
 
-    def __init__(self, inner: Credentials, wire: Wire, dialect: Dialect, base_url: str) -> None:
+    def __init__(self, inner: Credentials, wire: Wire, base_url: str) -> None:
         self._inner = inner
-        self._dialect = dialect
         self._wire = wire
         self._url = f"{base_url.rstrip('/')}/{SALES_ORDERS.path}/"
         self._session: dict[str, str] | None = None
@@ -62,7 +62,7 @@ class CSRFCredentials:
         answer = await self._wire.exchange(
             "GET", self._url, headers=headers, deadline=errand.deadline
         )
-        failure = classify(self._dialect, read("fetch a CSRF token", ""), answer)
+        failure = classify(DIALECT, read("fetch a CSRF token", ""), answer)
         if failure is not None:
             raise failure
         token = answer.headers.get(TOKEN, "")

@@ -10,7 +10,7 @@ from portico.crossref.creating import Found
 from portico.problems import NOT_FOUND, Problem
 from system_apis.sap import models
 from system_apis.sap.batch import Change
-from system_apis.sap.connector import SAP
+from system_apis.sap.connector import SAP, after_writing
 from system_apis.sap.mapping import (
     EXTERNAL_KEY,
     PARTNER,
@@ -53,16 +53,18 @@ async def create(
         values = partner_values(body, sap.s4)
         made, _ = await sap.create(errand, operation, BUSINESS_PARTNERS, PARTNER, values)
         condition = equal("BusinessPartner", key_of(made, "BusinessPartner"))
-        record = await find(sap, errand, operation, condition)
+        with after_writing():
+            record = await find(sap, errand, operation, condition)
         if record is None or not record.text("Customer"):
             message = f"{SYSTEM} made a business partner without a customer number"
             raise BrokenError(message, system=SYSTEM, in_doubt=True)
         return _found(record, created=True)
 
-    made = await sap.create_once(errand, PARTNER, key, look_up, create)
-    if isinstance(made, Found):
-        return made.record, made.created
-    return await read(sap, errand, operation, made.external_id), False
+    async def linked(number: str) -> Record | None:
+        return await find(sap, errand, operation, equal("Customer", number))
+
+    made = await sap.create_once(errand, PARTNER, key, look_up, create, linked)
+    return made.record, made.created
 
 
 def _found(record: Record, *, created: bool = False) -> Found[Record]:
@@ -81,6 +83,7 @@ async def change(
         path = entity_path(PARTNER, BusinessPartner=key_of(partner, "BusinessPartner"))
         wanted = Change(path=path, values=partner_changes(body), etag=etag_of(partner))
         await sap.change(errand, operation, BUSINESS_PARTNERS, wanted)
-        return await read_it()
+        with after_writing():
+            return await read_it()
 
     return await change_at_version(read_it, write)

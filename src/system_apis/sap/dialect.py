@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 from portico.connectors.classification import Dialect, Reason, Rule
 from portico.connectors.failures import (
     BrokenError,
     ConflictError,
-    CredentialsError,
     LockedError,
     MissingError,
     RefusedError,
@@ -106,8 +104,4 @@ DIALECT = Dialect(
         # Of a batch: everything else is a rule of the system.
         Rule(failure=RefusedError, status=202),
     ),
-)
-# A password that is wrong must not be tried again and again: SAP locks the user.
-PASSWORD_DIALECT = replace(
-    DIALECT, rules=(Rule(failure=CredentialsError, status=401), *DIALECT.rules)
 )

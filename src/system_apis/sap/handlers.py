@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portico.connectors.failures import as_problems
+from portico.connectors.replies import put_reply
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
 from system_apis.sap import customers, models, orders
@@ -14,6 +15,7 @@ from system_apis.sap.mapping import (
     PARTNER_EXPAND,
     PRODUCT,
     PRODUCT_EXPAND,
+    PRODUCT_LENGTH,
     customer,
     product,
 )
@@ -68,9 +70,7 @@ async def create_customer(call: Call[SAP], *, body: models.NewCustomer) -> Reply
     with as_problems():
         record, created = await customers.create(call.resources, call, call.operation_id, body)
         found = customer(record, call.resources.s4)
-    if not created:
-        return Reply(body=found)
-    return Reply(status=201, body=found, headers=[("Location", f"customers/{found['id']}")])
+    return put_reply(found, f"customers/{found['id']}", created=created)
 
 
 async def get_customer(call: Call[SAP], *, customer_id: str) -> models.Customer:
@@ -109,6 +109,7 @@ async def list_products(
         expand=PRODUCT_EXPAND,
         conditions=conditions,
         filters={"skus": ",".join(skus) if skus else None, "changedSince": changed_since},
+        key_length=PRODUCT_LENGTH,
     )
     with as_problems():
         return await page(call.resources, call, listing, product, limit=limit, cursor=cursor)

@@ -17,8 +17,9 @@ from system_apis.sap.connector import SAP
 from system_apis.sap.odata import Query, literal
 from system_apis.sap.s4 import S4, Service
 
-# A key as SAP has it: a number, or the name of a product.
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+# A key as SAP has it: a number, or the name of a product, which may have any signs in it.
+_KEY = re.compile(r"[^\x00-\x1f\x7f]+")
+NUMBER_LENGTH = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Listing:
     conditions: Sequence[str]
     filters: Mapping[str, object] = field(default_factory=dict)
     newest_first: bool = False
+    key_length: int = NUMBER_LENGTH
 
 
 async def page(
@@ -48,7 +50,7 @@ async def page(
     conditions = list(listing.conditions)
     if cursor is not None:
         sign = "lt" if listing.newest_first else "gt"
-        conditions.append(f"{listing.key} {sign} {literal(_position(cursor))}")
+        conditions.append(f"{listing.key} {sign} {literal(_position(cursor, listing))}")
     query = Query(
         entity=listing.entity,
         conditions=conditions,
@@ -62,9 +64,9 @@ async def page(
     return page_reply(items, position, {**listing.filters, "limit": limit})
 
 
-def _position(cursor: str) -> str:
+def _position(cursor: str, listing: Listing) -> str:
     position = from_cursor(cursor)
-    if not _KEY.fullmatch(position):
+    if not _KEY.fullmatch(position) or len(position) > listing.key_length:
         raise no_such_page()
     return position
 

@@ -24,6 +24,7 @@ PARTNER_EXPAND = (
     "to_BusinessPartnerAddress/to_PhoneNumber",
 )
 PRODUCT_EXPAND = ("_ProductDescription",)
+PRODUCT_LENGTH = 40
 EXTERNAL_KEY = "BusinessPartnerIDByExtSystem"
 _SERVICE_TYPE = "SERV"
 _ORGANIZATION = "2"

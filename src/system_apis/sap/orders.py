@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from portico.connectors.failures import ConflictError
+from portico.connectors.failures import ConflictError, RefusedError
 from portico.connectors.messages import Errand
 from portico.connectors.moments import version_of
 from portico.connectors.record import Record
@@ -21,7 +21,7 @@ from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import combine
 from system_apis.sap import customers, models
 from system_apis.sap.batch import Change
-from system_apis.sap.connector import SAP, Messages
+from system_apis.sap.connector import SAP, Messages, after_writing
 from system_apis.sap.mapping import PRODUCT, PRODUCT_EXPAND
 from system_apis.sap.odata import Query, entity_path, equal, etag_of, one_of, ticks
 from system_apis.sap.order_mapping import ITEM, ORDER, ORDER_EXPAND, lines_of, priced_lines
@@ -35,6 +35,14 @@ ORDERS = Query(entity=ORDER, order="SalesOrder", expand=ORDER_EXPAND)
 MAX_REFERENCE = 35
 # As many as a problem document holds.
 MAX_FAULTS = 100
+
+
+class FaultyOrderError(RefusedError):
+    """An order that cannot be taken over, and where that is."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("the order cannot be taken over", system=SYSTEM)
+        self.faults = faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +81,20 @@ async def create(sap: SAP, errand: Errand, operation: str, body: models.NewOrder
         values = await _prepared(sap, errand, operation, body)
         made, messages = await sap.create(errand, operation, SALES_ORDERS, ORDER, values)
         said.extend(messages)
-        record = await read(sap, errand, operation, key_of(made, "SalesOrder"))
+        with after_writing():
+            record = await read(sap, errand, operation, key_of(made, "SalesOrder"))
         return _found(record, created=True)
 
+    async def linked(number: str) -> Record | None:
+        query = ORDERS.only(equal("SalesOrder", number))
+        return await sap.find(errand, operation, SALES_ORDERS, query)
+
     name = combine(ORDER, body["customerId"], body["poNumber"])
-    made = await sap.create_once(errand, ORDER, name, look_up, create)
-    if isinstance(made, Found):
-        return Made(record=made.record, created=made.created, messages=said)
-    return Made(record=await read(sap, errand, operation, made.external_id), created=False)
+    try:
+        made = await sap.create_once(errand, ORDER, name, look_up, create, linked)
+    except FaultyOrderError as error:
+        raise _conflict(error.faults) from error
+    return Made(record=made.record, created=made.created, messages=said)
 
 
 def _found(record: Record, *, created: bool = False) -> Found[Record]:
@@ -90,7 +104,7 @@ def _found(record: Record, *, created: bool = False) -> Found[Record]:
 async def _prepared(
     sap: SAP, errand: Errand, operation: str, body: models.NewOrder
 ) -> dict[str, object]:
-    """Return the order as it is created with its lines; raises Problem where that cannot be."""
+    """Return the order as it is created with its lines; raises FaultyOrderError."""
     skus = sorted({line["sku"] for line in body["lines"]})
     query = Query(entity=PRODUCT, conditions=[one_of(PRODUCT, skus)], expand=PRODUCT_EXPAND)
     products = {
@@ -101,7 +115,7 @@ async def _prepared(
     known = await customers.find(sap, errand, operation, condition) is not None
     faults = list(_faults(body, products, known=known))
     if faults:
-        raise _conflict(faults)
+        raise FaultyOrderError(faults)
     return _values(body, products, sap.s4)
 
 
@@ -195,7 +209,8 @@ async def change(
             raise ConflictError("the order was changed since", system=SYSTEM)
         changes = _changes(order, body)
         said.extend(await sap.change_together(errand, operation, SALES_ORDERS, changes))
-        return await read_it()
+        with after_writing():
+            return await read_it()
 
     return Made(record=await change_at_version(read_it, write), created=False, messages=said)
 

@@ -12,7 +12,7 @@ from gateway.config import load_config
 DOCS = Path(__file__).parents[3] / "docs"
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What is an example of a contract, not of the configuration.
-CONTRACTS = frozenset({"idempotency.md"})
+CONTRACTS = frozenset({"callers.md", "idempotency.md"})
 
 
 def examples() -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ from system_apis.salesforce.sandbox.system import (
     SalesforceKind,
     SalesforceSandbox,
 )
+from tests.support.operations import body_of
 from tests.support.sandbox import SECRET, refresh, running_beside
 
 CONTRACT = Path(__file__).parents[3] / "specs" / "openapi" / "system" / "salesforce.v1.yaml"
@@ -98,9 +99,9 @@ def org_of(running: Running) -> Org:
 
 
 @pytest.fixture
-async def client(served: Running, anyio_backend: str) -> AsyncIterator[Salesforce]:
+async def client(served: Running, tmp_path: Path, anyio_backend: str) -> AsyncIterator[Salesforce]:
     del anyio_backend
-    async with resources(settings_for(served.url)) as opened:
+    async with resources(settings_for(served.url, tmp_path)) as opened:
         yield opened
 
 
@@ -109,32 +110,22 @@ def api(client: Salesforce, contract: Contract) -> APIUnderTest:
     return APIUnderTest(contract, handlers, resources=client)
 
 
-def settings_for(url: str, **more: object) -> Settings:
-    """Return the settings of the API for an org at a URL."""
+def settings_for(url: str, folder: Path, **more: object) -> Settings:
+    """Return the settings of the API for an org at a URL, with its references in a folder."""
     flow: dict[str, Any] = {"client_secret": SECRET}
-    return Settings.model_validate({"base_url": url, "client_id": CLIENT_ID, **flow, **more})
+    references = f"sqlite:///{folder / 'references.sqlite'}"
+    return Settings.model_validate(
+        {"base_url": url, "client_id": CLIENT_ID, "references_url": references, **flow, **more}
+    )
 
 
 @asynccontextmanager
-async def opened(contract: Contract, url: str, **more: object) -> AsyncIterator[APIUnderTest]:
+async def opened(
+    contract: Contract, url: str, folder: Path, **more: object
+) -> AsyncIterator[APIUnderTest]:
     """Open the API on an org, with more settings."""
-    async with resources(settings_for(url, **more)) as client:
+    async with resources(settings_for(url, folder, **more)) as client:
         yield APIUnderTest(contract, handlers, resources=client)
-
-
-async def body_of(api: APIUnderTest, operation_id: str, **arguments: object) -> Any:
-    return (await api.invoke(operation_id, arguments)).body
-
-
-async def all_pages(api: APIUnderTest, operation_id: str, **arguments: object) -> list[list[Any]]:
-    """Return the items of each page of a list."""
-    found = []
-    while True:
-        page = await body_of(api, operation_id, **arguments)
-        found.append(page["items"])
-        if "nextCursor" not in page:
-            return found
-        arguments["cursor"] = page["nextCursor"]
 
 
 async def an_account(api: APIUnderTest, key: str = "C-1001") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -22,23 +22,13 @@ from portico.sandbox.running import Running
 from portico.testing import APIUnderTest
 from system_apis.salesforce.connector import Salesforce
 from system_apis.salesforce.sandbox.org import Org
+from tests.support.operations import body_of
 from tests.support.script import Script, answer
-from tests.system_apis.salesforce.conftest import KEY, an_account, an_order, body_of, opened
+from tests.system_apis.salesforce.conftest import KEY, an_account, an_order, opened
 
 pytestmark = pytest.mark.anyio
 
 TOKEN = answer(200, b'{"access_token": "t", "token_type": "Bearer"}')
-
-
-@pytest.fixture
-async def script(anyio_backend: str) -> AsyncIterator[Script]:
-    """A server whose answers the test writes."""
-    del anyio_backend
-    played = Script()
-    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
-    played.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield played
 
 
 async def problem_of(waiting: Any) -> Problem:
@@ -84,9 +74,9 @@ async def test_a_token_that_was_revoked_is_renewed_once(
 
 
 async def test_a_secret_that_is_wrong_is_for_the_operator(
-    contract: Contract, served: Running
+    contract: Contract, tmp_path: Path, served: Running
 ) -> None:
-    async with opened(contract, served.url, client_secret="wrong") as api:
+    async with opened(contract, served.url, tmp_path, client_secret="wrong") as api:
         problem = await problem_of(api.invoke("listCustomers"))
 
     assert problem.kind is BAD_UPSTREAM
@@ -95,14 +85,14 @@ async def test_a_secret_that_is_wrong_is_for_the_operator(
 
 
 async def test_the_jwt_bearer_flow_opens_a_session(
-    contract: Contract, served: Running, key_pair: tuple[str, str]
+    contract: Contract, tmp_path: Path, served: Running, key_pair: tuple[str, str]
 ) -> None:
     settings = {
         "client_secret": None,
         "private_key": key_pair[0],
         "username": "integration@quayside-coffee.example",
     }
-    async with opened(contract, served.url, **settings) as api:
+    async with opened(contract, served.url, tmp_path, **settings) as api:
         assert await an_account(api)
 
 
@@ -190,8 +180,8 @@ async def test_an_org_that_is_slow_is_504_in_time(api: APIUnderTest, served: Run
     assert monotonic() - began < 2
 
 
-async def test_an_org_that_is_not_there_is_503(contract: Contract) -> None:
-    async with opened(contract, "http://127.0.0.1:1") as api:
+async def test_an_org_that_is_not_there_is_503(contract: Contract, tmp_path: Path) -> None:
+    async with opened(contract, "http://127.0.0.1:1", tmp_path) as api:
         problem = await problem_of(api.invoke("listCustomers"))
 
     assert problem.kind is SYSTEM_UNAVAILABLE
@@ -213,17 +203,17 @@ async def test_an_org_that_is_not_there_is_503(contract: Contract) -> None:
     ],
 )
 async def test_an_answer_that_makes_no_sense_is_502(
-    contract: Contract, script: Script, body: bytes
+    contract: Contract, tmp_path: Path, script: Script, body: bytes
 ) -> None:
     script.answers = [TOKEN, answer(200, body)]
-    async with opened(contract, f"http://127.0.0.1:{script.port}") as api:
+    async with opened(contract, f"http://127.0.0.1:{script.port}", tmp_path) as api:
         problem = await problem_of(api.invoke("listCustomers"))
 
     assert problem.kind is BAD_UPSTREAM
 
 
 async def test_pages_that_an_org_makes_shorter_than_asked_are_all_read(
-    contract: Contract, script: Script
+    contract: Contract, tmp_path: Path, script: Script
 ) -> None:
     page = b'{"records": [%s], "done": %s, "nextRecordsUrl": "/services/data/v68.0/query/x-1"}'
     account = b'{"Id": "001QyK000000001IBA", "Name": "%s"}'
@@ -232,7 +222,7 @@ async def test_pages_that_an_org_makes_shorter_than_asked_are_all_read(
         answer(200, page % (account % b"First", b"false")),
         answer(200, page % (account % b"Second", b"true")),
     ]
-    async with opened(contract, f"http://127.0.0.1:{script.port}") as api:
+    async with opened(contract, f"http://127.0.0.1:{script.port}", tmp_path) as api:
         found = await body_of(api, "listCustomers")
 
     assert [item["name"] for item in found["items"]] == ["First", "Second"]
@@ -240,11 +230,11 @@ async def test_pages_that_an_org_makes_shorter_than_asked_are_all_read(
 
 
 async def test_a_proxy_that_answers_in_html_is_an_outage(
-    contract: Contract, script: Script
+    contract: Contract, tmp_path: Path, script: Script
 ) -> None:
     html = answer(503, b"<html>come back later</html>")
     script.answers = [TOKEN, *[html] * 4]
-    async with opened(contract, f"http://127.0.0.1:{script.port}") as api:
+    async with opened(contract, f"http://127.0.0.1:{script.port}", tmp_path) as api:
         problem = await problem_of(api.invoke("listCustomers"))
 
     assert problem.kind is SYSTEM_UNAVAILABLE

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +14,15 @@ from portico.problems import CONFLICT, Problem
 from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running
 from portico.testing import APIUnderTest
+from system_apis.salesforce.connector import Salesforce
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.org import Org
-from system_apis.salesforce.sandbox.system import CLIENT_ID
-from tests.support.sandbox import SECRET
-from tests.system_apis.salesforce.conftest import CONTRACT, KEY, an_account, an_order, body_of
+from system_apis.salesforce.sandbox.store import Saving
+from tests.support.killed import go_on_until, process
+from tests.support.operations import body_of
+from tests.system_apis.salesforce.conftest import KEY, an_account, an_order
 
 pytestmark = pytest.mark.anyio
-
-CHILD = Path(__file__).parent / "child.py"
 
 
 async def create(api: APIUnderTest, body: dict[str, Any]) -> tuple[int, Any]:
@@ -70,7 +68,8 @@ async def test_fifty_lines_are_taken_over_at_once(api: APIUnderTest, org: Org) -
     _, made = await create(api, an_order(await an_account(api), "PO-1", *["CUP-DEMI-6"] * 50))
 
     assert len(made["lines"]) == 50
-    assert org.calls - before == 4  # the account; what is referred to; the order; reading it back
+    # The account; is it there; what it refers to; the order itself; reading it back.
+    assert org.calls - before == 5
 
 
 async def test_the_same_order_again_is_the_first(api: APIUnderTest, org: Org) -> None:
@@ -120,6 +119,21 @@ async def test_every_place_that_cannot_be_taken_over_is_named(api: APIUnderTest,
     assert orders_in(org) == 0
 
 
+async def test_a_code_that_several_products_have_is_not_guessed_at(
+    api: APIUnderTest, org: Org
+) -> None:
+    saving, book = Saving(version="v68.0"), next(org.data.store.records("Pricebook2"))["Id"]
+    values = {"Name": "Another", "ProductCode": "GRINDER-M1", "IsActive": True}
+    made = org.data.store.insert(OBJECTS["product2"], values, saving)
+    price = {"Pricebook2Id": book, "Product2Id": made, "IsActive": True, "UnitPrice": 1}
+    org.data.store.insert(OBJECTS["pricebookentry"], price, saving)
+
+    problem = await problem_of(api, an_order(await an_account(api)))
+
+    assert problem.kind is CONFLICT
+    assert problem.detail == "GRINDER-M1 is 2 times in the price book in EUR"
+
+
 async def test_orders_are_listed_the_newest_first(api: APIUnderTest) -> None:
     account, other = await an_account(api), await an_account(api, "C-1002")
     for name, owner in (("PO-1", account), ("PO-2", other), ("PO-3", account)):
@@ -156,19 +170,45 @@ async def test_an_order_without_lines_cannot_be_confirmed(api: APIUnderTest, org
     assert caught.value.extensions["systemCode"] == "FAILED_ACTIVATION"
 
 
+@pytest.mark.parametrize("lost", [2, 3], ids=["look-ups", "order"])
 async def test_an_answer_that_was_lost_after_the_commit_leaves_one_order(
-    api: APIUnderTest, served: Running, org: Org
+    api: APIUnderTest, served: Running, org: Org, lost: int
 ) -> None:
-    """Of two writes the first only looks things up; the second is the order itself."""
+    """The second request looks up what the order refers to; the third is the order itself."""
     body = an_order(await an_account(api))
-    for lost in (1, 2):
-        served.faulty.set(Faults(lost_responses=lost))
-        status, made = await create(api, {**body, "poNumber": f"PO-{lost}"})
-        assert status in (200, 201)
-        assert made["poNumber"] == f"PO-{lost}"
+    served.faulty.set(Faults(latency_seconds=0.1))
+    before = served.faulty.requests
+    creating = asyncio.ensure_future(create(api, body))
+    while served.faulty.requests < before + lost:  # noqa: ASYNC110  # in another thread
+        await asyncio.sleep(0.005)
+    served.faulty.faults.lost_responses = 1
+    status, made = await creating
 
-    assert orders_in(org) == 2
+    assert status == {2: 201, 3: 200}[lost]
+    assert made["poNumber"] == "PO-1"
+    assert orders_in(org) == 1
     assert served.faulty.faults.lost_responses == 0
+
+
+async def test_an_order_that_was_deleted_is_not_made_again(api: APIUnderTest, org: Org) -> None:
+    body = an_order(await an_account(api))
+    _, made = await create(api, body)
+    org.data.store.delete(OBJECTS["order"], made["id"])
+
+    problem = await problem_of(api, body)
+
+    assert problem.kind is CONFLICT
+    assert "was deleted" in problem.detail
+    assert orders_in(org) == 0
+
+
+async def test_customers_may_have_the_same_reference(api: APIUnderTest, org: Org) -> None:
+    statuses = [
+        (await create(api, an_order(await an_account(api, key))))[0] for key in ("C-1001", "C-1002")
+    ]
+
+    assert statuses == [201, 201]
+    assert orders_in(org) == 2
 
 
 async def test_answers_that_stay_lost_are_in_doubt_until_the_request_is_repeated(
@@ -185,30 +225,43 @@ async def test_answers_that_stay_lost_are_in_doubt_until_the_request_is_repeated
     assert (status in (200, 201), orders_in(org)) == (True, 1)
 
 
+PROGRAM = """
+import asyncio, json, os, sys
+sys.path[:0] = [os.getcwd()]
+from pathlib import Path
+from portico.contract import load
+from tests.system_apis.salesforce.conftest import CONTRACT, KEY, opened
+
+async def main(url, folder, body):
+    async with opened(load(CONTRACT), url, Path(folder)) as api:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await api.invoke("createOrder", KEY, body=json.loads(body), seconds=60)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
 async def test_a_process_that_is_killed_after_the_commit_leaves_one_order(
-    api: APIUnderTest, served: Running, org: Org
+    api: APIUnderTest, client: Salesforce, served: Running, org: Org, tmp_path: Path
 ) -> None:
     """Whoever comes next knows nothing of it and sends the same request."""
     body = an_order(await an_account(api))
-    settings = json.dumps({"base_url": served.url, "client_id": CLIENT_ID, "client_secret": SECRET})
-    served.faulty.set(Faults(latency_seconds=0.2))
-    before = served.faulty.requests
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, str(CHILD), str(CONTRACT), settings, json.dumps(body)
-    )
-    async with asyncio.timeout(20):
-        # The third request, after the token and the look-ups, is the order; its answer gets lost.
-        while served.faulty.requests < before + 3:  # noqa: ASYNC110  # in another thread
-            await asyncio.sleep(0.01)
-        served.faulty.faults.lost_responses = 1000
-        while not org.data.store._table("OrderItem"):  # noqa: ASYNC110  # in another thread
-            await asyncio.sleep(0.01)
-    child.kill()
-    await child.wait()
+    async with process(PROGRAM, served.url, str(tmp_path), json.dumps(body)) as running:
+        served.faulty.set(Faults(latency_seconds=0.1))
+        before = served.faulty.requests
+        # The fourth request, after the token and two look-ups, is the order itself.
+        await go_on_until(running, lambda: served.faulty.requests == before + 4)
+        served.faulty.faults.held_responses = 1
+        async with asyncio.timeout(10):
+            while not org.data.store._table("OrderItem"):  # noqa: ASYNC110  # in another thread
+                await asyncio.sleep(0.005)
     served.faulty.set(Faults())
 
     status, made = await create(api, body)
 
-    assert child.returncode == -signal.SIGKILL
     assert (status, orders_in(org)) == (200, 1)
     assert [line["sku"] for line in made["lines"]] == ["GRINDER-M1"]
+    link = await client.references.find_external("Order", "salesforce", "127.0.0.1", made["id"])
+    assert link is not None
+    assert link.state == "linked"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from portico.testing import APIUnderTest
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.org import Org
 from system_apis.salesforce.sandbox.store import Saving
-from tests.system_apis.salesforce.conftest import all_pages, an_account, body_of, opened
+from tests.support.operations import all_pages, body_of
+from tests.system_apis.salesforce.conftest import an_account, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -139,6 +141,19 @@ async def test_units_and_services_are_told_apart(api: APIUnderTest) -> None:
         ("BEANS-HOUSE", "KGM", "good"),
         ("TRAINING-2H", "C62", "service"),
     ]
+
+
+async def test_what_cannot_be_named_or_has_no_room_is_left_out(api: APIUnderTest, org: Org) -> None:
+    saving, book = Saving(version="v68.0"), next(org.data.store.records("Pricebook2"))["Id"]
+    for code in ("WITH SPACE", "X" * 200, "DEAR-1"):
+        values = {"Name": "Odd", "ProductCode": code, "IsActive": True}
+        made = org.data.store.insert(OBJECTS["product2"], values, saving)
+        price = {"Pricebook2Id": book, "Product2Id": made, "IsActive": True, "UnitPrice": 1e12}
+        org.data.store.insert(OBJECTS["pricebookentry"], price, saving)
+
+    page = await body_of(api, "listProducts", q="Odd")
+
+    assert [(item["sku"], item["prices"]) for item in page["items"]] == [("DEAR-1", [])]
 
 
 @pytest.mark.parametrize(
@@ -296,6 +311,20 @@ async def test_changes_are_listed_in_their_order_with_tombstones(
     assert {item["id"] for item in later["items"]} == {gone, kept}
 
 
+async def test_a_person_that_was_deleted_is_no_way_to_reach_a_customer(
+    api: APIUnderTest, org: Org
+) -> None:
+    account = await an_account(api)
+    (person,) = org.data.store.children("Contact", "AccountId", account)
+    org.data.store.delete(OBJECTS["contact"], person["Id"])
+
+    changes = await body_of(api, "listCustomers", changedSince="2020-01-01T00:00:00Z")
+
+    contacts = {item["id"]: item["contacts"] for item in changes["items"]}
+    assert contacts.pop(account) == []
+    assert all(contacts.values())
+
+
 @pytest.mark.parametrize("moment", ["2026-12-31T23:59:60Z", "2026-01-01T00:00:00+23:59"])
 async def test_moments_at_the_edge_of_the_calendar_are_no_error_of_ours(
     api: APIUnderTest, moment: str
@@ -309,10 +338,10 @@ async def test_moments_at_the_edge_of_the_calendar_are_no_error_of_ours(
 
 
 async def test_an_org_with_one_currency_and_no_country_codes_is_read_too(
-    contract: Contract, served: Running
+    contract: Contract, tmp_path: Path, served: Running
 ) -> None:
     settings = {"currency": "EUR", "country_codes": False}
-    async with opened(contract, served.url, **settings) as api:
+    async with opened(contract, served.url, tmp_path, **settings) as api:
         body = {"name": "Quay 9", "addresses": [{"role": "shipping", "country": "BE"}]}
         _, made = await put(api, "putCustomer", "C-9", body)
         product = await body_of(api, "getProduct", sku="GRINDER-M1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -28,12 +30,12 @@ URL = "https://quayside.my.salesforce.com"
 )
 def test_settings_that_are_wrong_are_explained(more: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        settings_for(URL, **more)
+        settings_for(URL, Path(), **more)
 
 
 def test_an_org_is_named_by_its_host() -> None:
-    assert settings_for(URL).org().instance == "quayside.my.salesforce.com"
+    assert settings_for(URL, Path()).org().instance == "quayside.my.salesforce.com"
 
 
 def test_secrets_are_not_shown() -> None:
-    assert SECRET not in repr(settings_for(URL))
+    assert SECRET not in repr(settings_for(URL, Path()))

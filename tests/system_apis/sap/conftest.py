@@ -18,6 +18,7 @@ from system_apis.sap.connector import SAP
 from system_apis.sap.sandbox.s4 import S4
 from system_apis.sap.sandbox.service import PAGE_SIZE
 from system_apis.sap.sandbox.system import USER, SAPKind, SAPSandbox
+from tests.support.operations import body_of
 from tests.support.sandbox import SECRET, refresh, running_beside
 
 CONTRACT = Path(__file__).parents[3] / "specs" / "openapi" / "system" / "sap.v1.yaml"
@@ -83,21 +84,6 @@ async def opened(
     """Open the API on a system, with more settings."""
     async with resources(settings_for(url, folder, **more)) as client:
         yield APIUnderTest(contract, handlers, resources=client)
-
-
-async def body_of(api: APIUnderTest, operation_id: str, **arguments: object) -> Any:
-    return (await api.invoke(operation_id, arguments)).body
-
-
-async def all_pages(api: APIUnderTest, operation_id: str, **arguments: object) -> list[list[Any]]:
-    """Return the items of each page of a list."""
-    found = []
-    while True:
-        page = await body_of(api, operation_id, **arguments)
-        found.append(page["items"])
-        if "nextCursor" not in page:
-            return found
-        arguments["cursor"] = page["nextCursor"]
 
 
 async def a_customer(api: APIUnderTest, key: str = "C-1001") -> str:

@@ -21,14 +21,8 @@ from system_apis.sap.batch import Change
 from system_apis.sap.connector import SAP
 from system_apis.sap.s4 import SALES_ORDERS
 from tests.support import cap
-from tests.system_apis.sap.conftest import (
-    KEY,
-    a_customer,
-    all_pages,
-    an_order,
-    body_of,
-    settings_for,
-)
+from tests.support.operations import all_pages, body_of
+from tests.system_apis.sap.conftest import KEY, a_customer, an_order, settings_for
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(cap.INSTALL_SECONDS + 60)]
 

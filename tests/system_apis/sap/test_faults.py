@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -27,25 +24,12 @@ from portico.sandbox.running import Running
 from portico.testing import APIUnderTest
 from system_apis.sap.connector import SAP
 from system_apis.sap.sandbox.s4 import S4
-from system_apis.sap.sandbox.system import USER
-from tests.support.sandbox import SECRET
+from tests.support.killed import go_on_until, process
+from tests.support.operations import body_of
 from tests.support.script import Script, answer
-from tests.system_apis.sap.conftest import CONTRACT, KEY, a_customer, an_order, body_of, opened
+from tests.system_apis.sap.conftest import KEY, a_customer, an_order, opened
 
 pytestmark = pytest.mark.anyio
-
-CHILD = Path(__file__).parent / "child.py"
-
-
-@pytest.fixture
-async def script(anyio_backend: str) -> AsyncIterator[Script]:
-    """A server whose answers the test writes."""
-    del anyio_backend
-    played = Script()
-    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
-    played.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield played
 
 
 async def problem_of(waiting: Any) -> Problem:
@@ -141,6 +125,45 @@ async def test_a_record_that_keeps_changing_is_409(
     assert len(script.requests) == 5
 
 
+def granted(token: str) -> bytes:
+    body = {"access_token": token, "token_type": "Bearer", "expires_in": 3600}
+    return answer(200, json.dumps(body).encode())
+
+
+REFUSED = answer(401, b"")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [granted("t1"), REFUSED, granted("t2"), a_partner("1"), TOKEN],
+        [granted("t1"), a_partner("1"), TOKEN, REFUSED, granted("t2"), TOKEN],
+    ],
+    ids=["read", "write"],
+)
+async def test_a_client_of_oauth_gets_a_new_token_when_the_old_one_is_not_accepted(
+    contract: Contract, script: Script, tmp_path: Path, answers: list[bytes]
+) -> None:
+    url = f"http://127.0.0.1:{script.port}"
+    settings = {
+        "user": "",
+        "password": None,
+        "client_id": "c",
+        "client_secret": "s",
+        "token_url": f"{url}/oauth/token",
+    }
+    script.answers = [*answers, answer(204, b""), a_partner("2")]
+    async with opened(contract, url, tmp_path, **settings) as api:
+        reply = await api.invoke("changeCustomer", {"customerId": "1"}, body={"language": "de"})
+
+    assert reply.status == 200
+    assert b"authorization: basic" in script.requests[0].lower()
+    written = script.requests[-2].lower()
+    assert written.startswith(b"patch")
+    assert b"authorization: bearer t2" in written
+    assert b"x-csrf-token: t" in written
+
+
 async def test_an_order_that_somebody_has_open_is_tried_again(api: APIUnderTest, s4: S4) -> None:
     customer = await a_customer(api)
     s4.locks = 2
@@ -202,6 +225,24 @@ async def test_an_answer_that_was_lost_after_the_commit_leaves_one_order(
     assert named(s4) == 1
 
 
+async def test_an_outage_right_after_the_commit_is_in_doubt(
+    api: APIUnderTest, served: Running, s4: S4
+) -> None:
+    """It must not look as if nothing was changed."""
+    body = an_order(await a_customer(api))
+    served.faulty.set(Faults(latency_seconds=0.1))
+    creating = asyncio.ensure_future(create(api, body))
+    while not named(s4):  # noqa: ASYNC110  # in another thread
+        await asyncio.sleep(0.005)
+    served.faulty.set(Faults(unavailable_seconds=30))
+    problem = await problem_of(creating)
+    served.faulty.set(Faults())
+    await asyncio.sleep(PAUSE_SECONDS * 1.1)
+
+    assert problem.kind is BAD_UPSTREAM
+    assert named(s4) == 1
+
+
 async def test_a_change_whose_answer_was_lost_is_in_doubt(
     api: APIUnderTest, served: Running
 ) -> None:
@@ -216,42 +257,52 @@ async def test_a_change_whose_answer_was_lost_is_in_doubt(
     assert reply["requestedDelivery"] == "2040-02-02"
 
 
+PROGRAM = """
+import asyncio, json, os, sys
+sys.path[:0] = [os.getcwd()]
+from pathlib import Path
+from portico.contract import load
+from tests.system_apis.sap.conftest import CONTRACT, KEY, opened
+
+async def main(url, folder, body):
+    async with opened(load(CONTRACT), url, Path(folder)) as api:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await api.invoke("createOrder", KEY, body=json.loads(body), seconds=60)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
 async def test_a_process_that_is_killed_after_the_commit_leaves_one_order(
-    contract: Contract, api: APIUnderTest, served: Running, s4: S4, tmp_path: Path
+    contract: Contract,
+    api: APIUnderTest,
+    client: SAP,
+    served: Running,
+    s4: S4,
+    tmp_path: Path,
 ) -> None:
     """Whoever comes next finds it, even if nothing is left of what the first one knew."""
     body = an_order(await a_customer(api))
-    (tmp_path / "first").mkdir()
-    settings = json.dumps(
-        {
-            "base_url": served.url,
-            "user": USER,
-            "password": SECRET,
-            "references_url": f"sqlite:///{tmp_path / 'first' / 'references.sqlite'}",
-        }
-    )
-    # Slow enough that the child cannot look for what became of its order.
-    served.faulty.set(Faults(lost_responses=1000, latency_seconds=0.2))
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, str(CHILD), str(CONTRACT), settings, json.dumps(body)
-    )
-    async with asyncio.timeout(20):
-        while not named(s4):  # noqa: ASYNC110  # in another thread
-            await asyncio.sleep(0.01)
-    child.kill()
-    await child.wait()
+    first = tmp_path / "first"
+    first.mkdir()
+    async with process(PROGRAM, served.url, str(first), json.dumps(body)) as running:
+        served.faulty.set(Faults(held_responses=1))
+        await go_on_until(running, lambda: named(s4) == 1)
     served.faulty.set(Faults())
 
-    async with opened(contract, served.url, tmp_path / "first") as same:
+    async with opened(contract, served.url, first) as same:
         claimed = await problem_of(create(same, body))
     status, made = await create(api, body)
     again, _ = await create(api, body)
 
-    assert child.returncode == -signal.SIGKILL
     # The claim of the first stands until its time is up: nobody creates a second one meanwhile.
     assert claimed.kind is CONFLICT
     assert (status, again, named(s4)) == (200, 200, 1)
     assert [line["sku"] for line in made["lines"]] == ["GRINDER-M1"]
+    link = await client.references.find_external("A_SalesOrder", "sap", "127.0.0.1", made["id"])
+    assert link is not None
+    assert link.state == "linked"
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from portico.connectors.pages import to_cursor
 from portico.problems import CONFLICT, INVALID_PARAMETER, NOT_FOUND, Problem
 from portico.sandbox.company import read_company
 from portico.testing import APIUnderTest
+from system_apis.sap.connector import SAP
+from system_apis.sap.sandbox.model import entity_named
 from system_apis.sap.sandbox.s4 import S4
-from tests.system_apis.sap.conftest import KEY, a_customer, all_pages, an_order, body_of
+from tests.support.operations import all_pages, body_of
+from tests.system_apis.sap.conftest import KEY, a_customer, an_order
 
 pytestmark = pytest.mark.anyio
 
@@ -50,11 +54,11 @@ async def test_pages_hold_everything_once_in_one_order(
 
 
 @pytest.mark.parametrize("operation_id", ["listCustomers", "listOrders", "listInvoices"])
-@pytest.mark.parametrize("cursor", ["somewhere%", "J09SIDE9MQ"])
+@pytest.mark.parametrize("cursor", ["somewhere%", "CgoK", "_"])
 async def test_a_foreign_cursor_has_no_page(
     api: APIUnderTest, operation_id: str, cursor: str
 ) -> None:
-    """The second is base64 of a piece of a filter; the first is not even a cursor."""
+    """The second is base64 of line feeds; the others are not even that."""
     problem = await problem_of(api.invoke(operation_id, {"cursor": cursor}))
 
     assert problem.kind in (NOT_FOUND, INVALID_PARAMETER)
@@ -220,6 +224,37 @@ async def test_every_place_that_cannot_be_taken_over_is_named(api: APIUnderTest)
         "#/lines/1/unitPrice/currency",
         "#/lines/2/quantity/uom",
     ]
+
+
+async def test_what_was_corrected_is_taken_over_at_once(api: APIUnderTest) -> None:
+    customer = await a_customer(api)
+    await problem_of(create(api, an_order(customer, "PO-1", "NO-SUCH-SKU")))
+
+    assert (await create(api, an_order(customer)))[0] == 201
+
+
+async def test_an_order_that_was_deleted_is_not_made_again(
+    api: APIUnderTest, client: SAP, s4: S4
+) -> None:
+    body = an_order(await a_customer(api))
+    _, made = await create(api, body)
+    row = s4.store.find("A_SalesOrder", made["id"].zfill(10))
+    assert row is not None
+    s4.store.delete(entity_named("A_SalesOrder"), row)
+
+    problem = await problem_of(create(api, body))
+
+    assert problem.kind is CONFLICT
+    assert "was deleted" in problem.detail
+    link = await client.references.find_external("A_SalesOrder", "sap", "127.0.0.1", made["id"])
+    assert link is not None
+    assert link.state == "tombstone"
+
+
+async def test_a_text_with_quotes_is_a_text_in_a_filter(api: APIUnderTest) -> None:
+    page = await body_of(api, "listProducts", cursor=to_cursor("T' or Product ne '"))
+
+    assert [item["sku"] for item in page["items"]] == ["TAMPER-58", "TRAINING-2H"]
 
 
 async def test_orders_are_listed_the_newest_first(api: APIUnderTest) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,17 +38,6 @@ async def fresh_api(fresh_tryton: Sandbox, anyio_backend: str) -> AsyncIterator[
     del anyio_backend
     async with open_api(fresh_tryton.endpoint) as opened:
         yield opened
-
-
-@pytest.fixture
-async def script(anyio_backend: str) -> AsyncIterator[Script]:
-    """A server whose answers the test writes."""
-    del anyio_backend
-    played = Script()
-    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
-    played.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield played
 
 
 @pytest.fixture

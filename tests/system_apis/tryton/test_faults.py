@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from portico.connectors.outage import PAUSE_SECONDS
 from portico.problems import BAD_UPSTREAM, DEADLINE_EXCEEDED, SYSTEM_UNAVAILABLE, Problem
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ async def test_a_create_cut_off_by_a_crash_makes_one_sale_in_the_end(
             assert outcome.extensions == {"system": "tryton"}
         await fresh_tryton.stop()
         await fresh_tryton.start()
+        await asyncio.sleep(PAUSE_SECONDS)  # for so long it is known to be down
 
         again = await fresh_api.invoke("createSale", KEY, body=body, seconds=20)
 

@@ -1,7 +1,7 @@
 """Intuit's token endpoint: access tokens of an hour, refresh tokens that are rotated.
 
-When a refresh token is exchanged, the one before it is accepted for another day: that is how Intuit
-lets an app recover that lost the new one.
+When a refresh token is exchanged, it is accepted for another day, so that an app can recover that
+lost the new one. That Intuit does so is not verified.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -34,12 +34,16 @@ class SAPSandbox:
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         answer = self.s4.handle(
             request.method,
             f"{path}?{query}" if query else path,
             dict(request.headers),
-            await request.body(),
+            body,
             str(request.base_url).rstrip("/"),
         )
         await _response(answer)(scope, receive, send)

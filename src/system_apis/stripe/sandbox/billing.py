@@ -24,6 +24,8 @@ _SUBSCRIPTION = (
 )
 SECONDS_PER_DAY = 86_400
 EMBEDDED_LINES = 10
+# A month is counted as thirty days here; Stripe keeps to the calendar.
+_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 
 
 def create_invoice(account: Account, parameters: Parameters) -> Record:
@@ -42,6 +44,18 @@ def create_invoice(account: Account, parameters: Parameters) -> Record:
         due_date=None,
         parent=None,
         amount_paid=0,
+        amount_shipping=0,
+        attempt_count=0,
+        attempted=False,
+        automatic_tax={"enabled": False, "liability": None, "status": None},
+        default_tax_rates=[],
+        discounts=[],
+        payment_settings={"payment_method_options": None, "payment_method_types": None},
+        period_start=account.now(),
+        period_end=account.now(),
+        post_payment_credit_notes_amount=0,
+        pre_payment_credit_notes_amount=0,
+        starting_balance=0,
         status_transitions={
             "finalized_at": None,
             "paid_at": None,
@@ -93,7 +107,12 @@ def create_item(account: Account, parameters: Parameters) -> Record:
         raise invalid("The currency is not that of the invoice", "currency")
     line = _line(account, parameters, currency)
     item = account.new(
-        "invoiceitem", customer=customer["id"], invoice=invoice["id"], amount=line["amount"]
+        "invoiceitem",
+        customer=customer["id"],
+        invoice=invoice["id"],
+        amount=line["amount"],
+        date=account.now(),
+        proration=False,
     )
     item["metadata"] = line["metadata"]
     # The newest first, as Stripe has the lines of a draft; ours keep their order by number.
@@ -115,6 +134,8 @@ def _line(account: Account, parameters: Parameters, currency: str) -> Record:
         currency=currency,
         description=parameters.optional_text("description"),
         quantity=quantity,
+        discountable=True,
+        period={"start": account.now(), "end": account.now()},
         pricing={"type": "price_details", "unit_amount_decimal": unit or str(amount // quantity)},
         metadata=parameters.metadata(),
     )
@@ -192,6 +213,8 @@ def create_subscription(account: Account, parameters: Parameters) -> Record:
         currency="eur",
         status="active",
         start_date=account.now(),
+        billing_cycle_anchor=account.now(),
+        automatic_tax={"enabled": False, "liability": None},
         ended_at=None,
         canceled_at=None,
         cancel_at_period_end=False,
@@ -217,8 +240,11 @@ def _subscription_item(account: Account, entry: Parameters, record: Record) -> d
     if price["recurring"] is None:
         message = "The price specified is set to `type=one_time` but this field only accepts"
         raise invalid(f"{message} prices with `type=recurring`.", "items[0][price]")
+    now, days = account.now(), _DAYS[price["recurring"]["interval"]]
+    end = now + days * price["recurring"]["interval_count"] * SECONDS_PER_DAY
     item = account.new("subscription_item", price=price, quantity=entry.integer("quantity", 1))
-    return {**item, "subscription": record["id"]}
+    period = {"current_period_start": now, "current_period_end": end}
+    return {**item, **period, "subscription": record["id"], "discounts": [], "tax_rates": []}
 
 
 def _first_invoice(account: Account, record: Record) -> Record:

@@ -27,6 +27,8 @@ def create_product(account: Account, parameters: Parameters) -> Record:
         name=parameters.required("name"),
         active=parameters.flag("active", default=True),
         default_price=None,
+        images=[],
+        marketing_features=[],
         description=parameters.optional_text("description"),
         type=parameters.text("type", "service"),
         updated=account.now(),

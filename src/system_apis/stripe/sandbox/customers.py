@@ -122,4 +122,12 @@ def _card(account: Account, token: str) -> Record:
         "funding": "credit",
     }
     # What the card will do is kept with it; Stripe knows it by its number.
-    return account.new("payment_method", type="card", customer=None, card=card, behaviour=token)
+    nobody = {"address": None, "email": None, "name": None, "phone": None}
+    return account.new(
+        "payment_method",
+        type="card",
+        customer=None,
+        billing_details=nobody,
+        card=card,
+        behaviour=token,
+    )

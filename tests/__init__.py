@@ -1,0 +1,1 @@
+"""The tests are a package so that no other `tests`, which some distributions install, is meant."""
