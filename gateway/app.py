@@ -12,21 +12,25 @@ from starlette.routing import BaseRoute
 
 from gateway.access_log import AccessLog
 from gateway.authorization_server import Offered, key_ring, open_authorization_server
-from gateway.composition import choose, load_contracts, open_tiers
+from gateway.composition import Tiers, choose, load_contracts, open_tiers
 from gateway.config import Config, ConfigError, External, records
 from gateway.config.load import NOT_OPTIONS
 from gateway.config.secrets import SecretStore
 from gateway.control import RESERVED, control_app, is_reserved
 from gateway.cors import CORSPolicy
+from gateway.doors import routes as door_routes
+from gateway.durable import NOTHING, DurableOptions, Opened, open_durable
 from gateway.endpoints import Backend, Endpoint, UpstreamBackend
 from gateway.exchange import Receive, Scope, Send
 from gateway.identity.resource_metadata import Resources
 from gateway.identity.tokens import TokenIssuer
 from gateway.identity.trust import open_trust
 from gateway.metrics import RequestMetrics, metrics_route
+from gateway.packages import is_durable
 from gateway.pipeline import Pipeline
 from gateway.portal.catalogue import describe
 from gateway.portal.site import routes as portal_routes
+from gateway.specs import contracts_root
 from gateway.stores import Stores, open_stores
 from gateway.traffic import open_traffic
 from gateway.upstream import Upstream, UpstreamOptions
@@ -42,6 +46,7 @@ from portico.contract import (
 from portico.contract.route import Router
 from portico.contract.security import declared_schemes, declared_scopes, needing
 from portico.contract.strict import StrictValidator
+from portico.durable import Durable
 from portico.server.service import ResponseCheck
 
 AUDIENCE = "portico"  # what tokens for the gateway as a whole are for
@@ -75,6 +80,7 @@ class Gateway:
         keys = key_ring(config)
         issuer = TokenIssuer(keys, issuer=config.identity.issuer or public_url, audience=AUDIENCE)
         type_base = f"{public_url}/portal/problems/"
+        durable = Durable()
         async with contextlib.AsyncExitStack() as stack:
             stores = await stack.enter_async_context(open_stores(config, self.secrets, type_base))
             trust = await stack.enter_async_context(
@@ -88,9 +94,11 @@ class Gateway:
                     issuer=issuer,
                     secrets=self.secrets,
                     stores=stores,
+                    durable=durable,
                     injected=injected,
                 )
             )
+            opened = await self._open_durable(stack, stores, tiers, durable, public_url)
             shown = [name for name in self.names if self._is_exposed(name)]
             backends: list[Backend] = [tiers.backends[name] for name in shown]
             for name, contract in self.external.items():
@@ -117,7 +125,7 @@ class Gateway:
             routes = [*identity, *resources.routes(contracts)]
             self._pipeline = Pipeline(
                 router,
-                self._control(contracts, stores, routes, public_url, metrics),
+                self._control(contracts, stores, opened, routes, public_url, metrics),
                 authenticator=trust.authenticator(
                     endpoints,
                     contracts=self.contracts,
@@ -140,6 +148,33 @@ class Gateway:
         """Tell whether an API is offered at the edge: systems are not, unless told or alone."""
         return self._is_open(name) or (self._only and self._exposed(name) is None)
 
+    def _is_durable(self, tiers: Tiers) -> bool:
+        """Tell whether anything here outlasts a request: then the workflow database is opened."""
+        webhooks = self.config.webhooks
+        wanted = bool(tiers.workflows or webhooks.doors or webhooks.subscribers)
+        return wanted or any(is_durable(self.contracts[name]) for name in self.names)
+
+    async def _open_durable(
+        self,
+        stack: contextlib.AsyncExitStack,
+        stores: Stores,
+        tiers: Tiers,
+        durable: Durable,
+        public_url: str,
+    ) -> Opened:
+        if not self._is_durable(tiers):
+            return NOTHING
+        options = DurableOptions(
+            config=self.config,
+            secrets=self.secrets,
+            redis=stores.redis,
+            contracts_root=self.config.contracts or contracts_root(),
+            public_url=public_url,
+        )
+        return await stack.enter_async_context(
+            open_durable(options, durable, tiers.workflows, tiers.schedules)
+        )
+
     def _is_open(self, name: str) -> bool:
         """Tell whether clients may call an API: systems take calls of tiers only, unless told."""
         exposed = self._exposed(name)
@@ -153,6 +188,7 @@ class Gateway:
         self,
         contracts: Sequence[Contract],
         stores: Stores,
+        durable: Opened,
         identity: Sequence[BaseRoute],
         public_url: str,
         metrics: RequestMetrics,
@@ -165,8 +201,9 @@ class Gateway:
                 *identity,
                 metrics_route(metrics, stores, self.config.metrics.networks),
                 *portal_routes(entries, public_url=public_url, request_id=_request_id),
+                *door_routes(durable.doors),
             ],
-            ready=lambda: "draining" if self.draining else stores.missing,
+            ready=lambda: "draining" if self.draining else stores.missing or durable.missing,
             type_base=f"{public_url}/portal/problems/",
         )
 

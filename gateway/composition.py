@@ -10,13 +10,21 @@ from functools import partial
 from typing import Any
 
 import httpx
+from pydantic import BaseModel
 
 from gateway.config import API, Config, ConfigError
 from gateway.config.secrets import SecretStore
 from gateway.endpoints import ServiceBackend
 from gateway.idempotency import Rule, created_status, read_rule
 from gateway.identity.tokens import TIER_LIFETIME_SECONDS, TokenIssuer
-from gateway.packages import bind_handlers, open_resources, own_limiters
+from gateway.packages import (
+    bind_handlers,
+    decode_settings,
+    open_resources,
+    own_limiters,
+    schedules_of,
+    workflows_of,
+)
 from gateway.specs import contracts_root
 from gateway.stores import Stores
 from portico.client import layers
@@ -27,6 +35,7 @@ from portico.connectors.connection import Connection
 from portico.contract import Contract, ContractError, Finding, Operation, contract_paths, load
 from portico.contract.strict import StrictValidator
 from portico.crossref.engine import parse_url
+from portico.durable import Durable
 from portico.idempotency.claim import Claim
 from portico.idempotency.key import applies
 from portico.idempotency.replay import Answer
@@ -35,6 +44,8 @@ from portico.problems import Problem
 from portico.server.call import Call, Caller
 from portico.server.service import Service
 from portico.transport.pool import PooledTransport
+from portico.workflow.definition import Schedule, Workflow
+from portico.workflow.steps import Steps
 
 
 def load_contracts(config: Config) -> dict[str, Contract]:
@@ -90,6 +101,8 @@ class Tiers:
     backends: Mapping[str, ServiceBackend]
     transports: Mapping[str, Transport]
     connections: Mapping[str, Connection]
+    workflows: Sequence[Workflow]
+    schedules: Sequence[Schedule]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +140,20 @@ async def open_tiers(
     issuer: TokenIssuer,
     secrets: SecretStore,
     stores: Stores,
+    durable: Durable,
     injected: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Tiers]:
     """Open the resources of the named APIs and connect them to what their contracts call.
 
     `injected` are settings of embedded parts, by API; the configuration's come over them.
+    `durable` is opened afterwards: workflows that are resumed call these APIs.
     """
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(_tier_http())
         transports: dict[str, Transport] = {}
         clients = {name: _Client(name) for name in names}
         services: dict[str, Service] = {}
+        settings: dict[str, BaseModel | None] = {}
         provided = provided_settings(config, secrets)
         for name in names:
             contract = contracts[name]
@@ -145,8 +161,9 @@ async def open_tiers(
             handlers = bind_handlers(contract)
             for limiter in own_limiters(contract):
                 limiter.connect(stores.engine)
-            settings = {**(injected or {}).get(name, {}), **api.settings}
-            resources = await open_resources(stack, contract, settings, secrets, provided)
+            written = {**(injected or {}).get(name, {}), **api.settings}
+            settings[name] = decode_settings(contract, written, secrets, provided)
+            resources = await open_resources(stack, contract, settings[name], durable)
             strict = None
             if api.validation.mode == "strict":
                 strict = StrictValidator(contract.document)
@@ -159,11 +176,19 @@ async def open_tiers(
         for name in names:
             remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
+        workflows: list[Workflow] = []
+        schedules: list[Schedule] = []
+        for name in names:
+            steps = Steps(contracts[name], contracts, clients[name])
+            workflows += workflows_of(contracts[name], steps, settings[name], durable)
+            schedules += schedules_of(contracts[name], settings[name])
         yield Tiers(
             contracts,
             _backends(config, services, clients),
             transports,
             _connections(services),
+            workflows,
+            schedules,
         )
 
 

@@ -40,7 +40,11 @@ def control_app(
             Route("/readyz", _ready(ready), methods=["GET"]),
             *routes,
         ],
-        exception_handlers={HTTPException: problems.http, Exception: problems.unexpected},
+        exception_handlers={
+            HTTPException: problems.http,
+            Problem: problems.raised,
+            Exception: problems.unexpected,
+        },
     )
     # A redirect would name whatever host the client wrote into its request.
     app.router.redirect_slashes = False
@@ -73,6 +77,11 @@ class _Problems:
             return self._render(request, Problem(NOT_FOUND, "no operation has this path"))
         kind = METHOD_NOT_ALLOWED if status == 405 else MALFORMED_REQUEST
         return self._render(request, Problem(kind, headers=list(headers.items())))
+
+    def raised(self, request: Request, error: Exception) -> Response:
+        if not isinstance(error, Problem):  # Starlette only hands over what was asked for
+            raise error
+        return self._render(request, error)
 
     def unexpected(self, request: Request, error: Exception) -> Response:
         del error  # Starlette raises it again after this answer, for the log

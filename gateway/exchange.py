@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from time import monotonic
 from typing import Any
 
+from gateway.identity.dpop import ProofUse
 from gateway.protocol.cycle import CYCLE, Cycle
 from portico.limits.verdict import Verdict
 from portico.problems import CONTENT_TOO_LARGE, MALFORMED_REQUEST, Problem
@@ -53,6 +54,7 @@ class Exchange:
         "nonce",
         "parent",
         "peer",
+        "proof_use",
         "query",
         "raw_headers",
         "raw_path",
@@ -89,6 +91,7 @@ class Exchange:
         self.consumed = False  # whether the body was read to its end
         self.nonce = ""  # what the next DPoP proof of the client should have
         self.upstream_key = ""  # what an upstream gets instead of the client's Idempotency-Key
+        self.proof_use: ProofUse | None = None  # what is to be noted of its DPoP proof
         self.trusted = False  # whether another tier made the request
         self.verdict: Verdict | None = None  # of its limits, while it holds what they granted
         self.uploaded: asyncio.Event | None = None  # set when no more of the body is passed on
@@ -217,9 +220,12 @@ class Response:
         self.aclose = aclose
 
     def respond(self, cycle: Cycle) -> bool:
-        """Send a response that is whole in one step; tell whether that could be done."""
+        """Send a response that is whole in one step; tell whether that could be done.
+
+        Then it is still to be closed.
+        """
         body = self.body
-        if not isinstance(body, bytes) or self.aclose is not None:
+        if not isinstance(body, bytes):
             return False
         self._describe(head=False)
         self.sent_bytes = len(body)

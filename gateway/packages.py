@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -17,8 +18,13 @@ from gateway.config import ConfigError
 from gateway.config.records import unknown
 from gateway.config.secrets import SecretStore
 from portico.contract import Contract, ContractError, Finding, Position
+from portico.durable import Durable
 from portico.limits.async_limiter import AsyncLimiter
+from portico.problems import Problem
 from portico.server.bind import Bound, bind
+from portico.workflow.definition import Schedule, Workflow
+from portico.workflow.errors import UnsafeStepError
+from portico.workflow.steps import Steps
 
 _REFERENCES = ("env:", "file:", "generated:")
 _SECRETS = frozenset({SecretStr, SecretBytes})
@@ -35,25 +41,23 @@ def own_limiters(contract: Contract) -> list[AsyncLimiter]:
     return [member for member in members if isinstance(member, AsyncLimiter)]
 
 
-async def open_resources(
-    stack: contextlib.AsyncExitStack,
+def decode_settings(
     contract: Contract,
     settings: Mapping[str, Any],
     secrets: SecretStore,
     provided: Mapping[str, Any],
-) -> Any:
-    """Open what the handlers of an API work with, as its `app` module says.
+) -> BaseModel | None:
+    """Return the settings of an API as its `app` module declares them, None without one.
 
     `provided` are settings of the whole network, for those APIs that ask for them; an API may ask
     for its own `contract` as well.
     """
     where = f"apis.{contract.name}.settings"
-    if not _has_app(contract):
+    if not _has(contract, "app"):
         if settings:
             raise ConfigError(where, "the API has no settings", "remove the section")
         return None
-    app = _module(contract, "app")
-    model: type[BaseModel] = app.Settings
+    model: type[BaseModel] = _module(contract, "app").Settings
     resolved = {
         name: _resolved(model.model_fields.get(name), value, secrets, f"{where}.{name}")
         for name, value in settings.items()
@@ -61,10 +65,73 @@ async def open_resources(
     offered = {**provided, "contract": contract}
     own = {name: value for name, value in offered.items() if name in model.model_fields}
     try:
-        decoded = model.model_validate({**own, **resolved})
+        return model.model_validate({**own, **resolved})
     except ValidationError as error:
         raise _explain(error, model, where) from None
-    return await stack.enter_async_context(app.resources(decoded))
+
+
+async def open_resources(
+    stack: contextlib.AsyncExitStack,
+    contract: Contract,
+    settings: BaseModel | None,
+    durable: Durable,
+) -> Any:
+    """Open what the handlers of an API work with, as its `app` module says.
+
+    Its `resources` gets what outlasts a request if it takes `durable`.
+    """
+    if settings is None:
+        return None
+    app = _module(contract, "app")
+    keywords = {"durable": durable} if _takes(app.resources, "durable") else {}
+    return await stack.enter_async_context(app.resources(settings, **keywords))
+
+
+def workflows_of(
+    contract: Contract, steps: Steps, settings: BaseModel | None, durable: Durable
+) -> list[Workflow]:
+    """Return the workflows of an API, as its `workflows` module defines them; it may have none.
+
+    They get `settings` and `durable` if they take them. Raises ContractError for a step that may
+    not be one.
+    """
+    if not _has(contract, "workflows"):
+        return []
+    define = _module(contract, "workflows").workflows
+    offered = {"settings": settings, "durable": durable}
+    keywords = {name: value for name, value in offered.items() if _takes(define, name)}
+    try:
+        return list(define(steps, **keywords))
+    except UnsafeStepError as error:
+        found = _step_finding(contract, error.api, "unsafe-step", str(error), error.hint)
+    except Problem as problem:
+        hint = "add the operation to x-calls, along the allowed layers"
+        found = _step_finding(contract, "", "undeclared-step", str(problem), hint)
+    raise ContractError([found])
+
+
+def schedules_of(contract: Contract, settings: BaseModel | None) -> list[Schedule]:
+    """Return when workflows of an API are started by the clock; it may say nothing of that."""
+    if not _has(contract, "workflows"):
+        return []
+    define = getattr(_module(contract, "workflows"), "schedules", None)
+    return [] if define is None else list(define(settings))
+
+
+def is_durable(contract: Contract) -> bool:
+    """Tell whether an API has workflows, or works with what outlasts a request."""
+    return _has(contract, "workflows") or (
+        _has(contract, "app") and _takes(_module(contract, "app").resources, "durable")
+    )
+
+
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    return name in inspect.signature(function).parameters
+
+
+def _step_finding(contract: Contract, api: str, rule: str, message: str, hint: str) -> Finding:
+    position = contract.position("x-calls", api) if api else contract.position("x-calls")
+    return Finding(position=position, rule=rule, message=message, hint=hint)
 
 
 def _resolved(field: FieldInfo | None, value: Any, secrets: SecretStore, where: str) -> Any:
@@ -92,9 +159,13 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> Conf
     return ConfigError(f"{where}.{name}", first["msg"], f"its settings are {', '.join(known)}")
 
 
-def _has_app(contract: Contract) -> bool:
-    package = importlib.import_module(contract.package)
-    return any((Path(folder) / "app.py").is_file() for folder in package.__path__)
+def _has(contract: Contract, name: str) -> bool:
+    """Tell whether the package of an API has a module; a package that is missing has none."""
+    try:
+        package = importlib.import_module(contract.package)
+    except ModuleNotFoundError:
+        return False
+    return any((Path(folder) / f"{name}.py").is_file() for folder in package.__path__)
 
 
 def _module(contract: Contract, name: str) -> ModuleType:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from gateway.access_log import AccessLog
-from gateway.admission import TokenRevokedError
+from gateway.admission import CredentialsRefusedError
 from gateway.cors import CORSPolicy
 from gateway.endpoints import Endpoint
 from gateway.exchange import ClientDisconnectedError, Exchange, Receive, Response, Scope, Send
@@ -185,33 +185,49 @@ class Pipeline:
             backend.strict.check_request(
                 operation.method, path, exchange.query, headers, body or b""
             )
-        demand = None
-        if self._limits is not None:
-            demand = self._limits.demand(exchange, endpoint, body)
+        return await self._answer(exchange, endpoint, key, document, body, deadline)
+
+    async def _answer(
+        self,
+        exchange: Exchange,
+        endpoint: Endpoint,
+        key: str,
+        document: dict[str, Any],
+        body: bytes | None,
+        deadline: Deadline,
+    ) -> Response:
+        """Admit a checked request and run its operation, under its key where it has one."""
+        demand = None if self._limits is None else self._limits.demand(exchange, endpoint, body)
+        if exchange.proof_use is not None and not self._takes_proof(demand):
+            await self._authenticator.use_proof(exchange, endpoint)
+        arguments = (exchange, endpoint.operation, document, body, deadline)
         if not key or self._idempotency is None:
             if demand is not None:
                 await self._allow(exchange, endpoint, demand)
-            return await backend.answer(exchange, operation, document, body, deadline)
+            return await endpoint.backend.answer(*arguments)
         attempt = self._idempotency.attempt(key, exchange, endpoint, document, body, deadline)
         standing = None
         if demand is not None and self._admission is not None:
             policy = self._idempotency.policy(endpoint)
             try:
                 standing = await self._admission.admit(exchange, demand, attempt, policy)
-            except TokenRevokedError:
-                raise self._authenticator.revoked(exchange, endpoint) from None
-        answer = partial(backend.answer, exchange, operation, document, body, deadline)
+            except CredentialsRefusedError as error:
+                raise self._authenticator.refused(exchange, endpoint, used=error.used) from None
+        answer = partial(endpoint.backend.answer, *arguments)
         return await self._idempotency.answer(
             attempt, exchange, endpoint, answer, standing, deadline
         )
+
+    def _takes_proof(self, demand: Demand | None) -> bool:
+        return self._admission is not None and self._admission.takes_proof(demand)
 
     async def _allow(self, exchange: Exchange, endpoint: Endpoint, demand: Demand) -> None:
         """Consume the limits of a request; raises Problem."""
         if self._admission is not None:
             try:
                 await self._admission.allow(exchange, demand)
-            except TokenRevokedError:
-                raise self._authenticator.revoked(exchange, endpoint) from None
+            except CredentialsRefusedError as error:
+                raise self._authenticator.refused(exchange, endpoint, used=error.used) from None
         elif self._limits is not None:
             await self._limits.check(exchange, demand)
 
@@ -295,6 +311,8 @@ class Pipeline:
         try:
             if head or exchange.cycle is None or not response.respond(exchange.cycle):
                 await response.send(send, head=head, left=exchange.left)
+            elif response.aclose is not None:
+                await response.aclose()  # what was read whole has nothing left to wait for
         finally:
             self._note(exchange, response.status)
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.postgres import Postgres, programs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # A test that lacks a program of this machine skips with a reason that starts like this.
 MISSING = "needs "
@@ -15,6 +20,17 @@ MISSING = "needs "
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    binaries = programs()
+    if binaries is None:
+        pytest.skip("needs postgresql: no such program here")
+    server = Postgres(binaries)
+    server.start()
+    yield server
+    server.close()
 
 
 # What the tests of these folders share is expensive, or there once: one process runs them.

@@ -1,8 +1,8 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
-As root on a Debian system: Chromium for pages, a second Redis. Where npm is: emulate, and SAP's
-runtime with SAP's service definitions, into a cache of this user. Elsewhere those tests are
-skipped, with one summary at the end of the run.
+As root on a Debian system: Chromium for pages, a second Redis, NATS, PostgreSQL. Where npm is:
+emulate, and SAP's runtime with SAP's service definitions, into a cache of this user. Elsewhere
+those tests are skipped, with one summary at the end of the run.
 """
 
 from __future__ import annotations
@@ -11,10 +11,22 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from support import cap, emulate
 
-PROGRAMS = {"chromium": "chromium", "redis-server": "redis-server"}  # program: Debian package
+PROGRAMS = {  # program: Debian package
+    "chromium": "chromium",
+    "redis-server": "redis-server",
+    "nats-server": "nats-server",
+    "initdb": "postgresql",
+}
+DEBIAN_POSTGRESQL = Path("/usr/lib/postgresql")  # its programs are not on PATH
+
+
+def is_there(program: str) -> bool:
+    """Tell whether a program is on PATH, or where Debian keeps PostgreSQL's."""
+    return shutil.which(program) is not None or any(DEBIAN_POSTGRESQL.glob(f"*/bin/{program}"))
 
 
 def main() -> int:
@@ -36,7 +48,7 @@ def _install_counterparts() -> None:
 
 
 def _install_programs() -> None:
-    missing = [package for name, package in PROGRAMS.items() if shutil.which(name) is None]
+    missing = [package for name, package in PROGRAMS.items() if not is_there(name)]
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
     print(f"installing {', '.join(missing)} for the tests (about a minute) …", flush=True)

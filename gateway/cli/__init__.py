@@ -17,6 +17,7 @@ COMMANDS = {
     "lint": "check contracts, handlers and the calls between tiers",
     "routes": "list the operations and where they are",
     "graph": "show which API calls which",
+    "dlq": "list, show, replay and discard what could not be done",
     "doctor": "check credentials, clock, limits and permissions of the systems",
     "idempotency": "look at the records of keys, settle those in doubt",
     "plan": "give a client another plan while the gateway runs",

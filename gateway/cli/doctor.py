@@ -19,11 +19,12 @@ from gateway.composition import load_contracts, provided_settings
 from gateway.config import API, Config
 from gateway.config.secrets import SecretStore
 from gateway.embedded import open_embedded
-from gateway.packages import open_resources
+from gateway.packages import decode_settings, open_resources
 from portico.connectors.checkup import Check, check_up
 from portico.connectors.messages import Job
 from portico.contract import Contract
 from portico.deadline import Deadline
+from portico.durable import Durable
 
 # Long enough for a token and a dozen reads of a slow system.
 SECONDS = 30.0
@@ -70,8 +71,9 @@ async def _examine(config: Config, contracts: Mapping[str, Contract]) -> dict[st
         )
         for name, contract in contracts.items():
             api = config.apis.get(name, API())
-            settings = {**injected.get(name, {}), **api.settings}
-            resources = await open_resources(stack, contract, settings, secrets, provided)
+            written = {**injected.get(name, {}), **api.settings}
+            settings = decode_settings(contract, written, secrets, provided)
+            resources = await open_resources(stack, contract, settings, Durable())
             found[name] = await _check(contract, resources)
     return found
 

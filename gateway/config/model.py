@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from gateway.config import records
+from gateway.config.durable import Alerts, Events, Webhooks, Workflows
+from gateway.config.strict import Strict
 from gateway.protocol.limits import ProtocolLimits
 from portico.server.validation import Validation
 
@@ -54,17 +56,7 @@ def _grants(*names: Grant) -> Callable[[], list[Grant]]:
     return lambda: list(names)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        arbitrary_types_allowed=True,
-        use_attribute_docstrings=True,
-    )
-
-
-class Listen(_Strict):
+class Listen(Strict):
     """Where the gateway listens."""
 
     host: str = "127.0.0.1"
@@ -74,7 +66,7 @@ class Listen(_Strict):
     """The port; 0 takes a free one. The variable `PORT` sets it too."""
 
 
-class Limits(_Strict):
+class Limits(Strict):
     """What one process allows its clients."""
 
     body_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024
@@ -94,7 +86,7 @@ class Limits(_Strict):
         return ProtocolLimits(**records.read(ProtocolLimits, self.connection, ("uncounted_peers",)))
 
 
-class Introspection(_Strict):
+class Introspection(Strict):
     """How opaque tokens of an issuer are read: it is asked what they say (RFC 7662)."""
 
     url: str = ""
@@ -107,7 +99,7 @@ class Introspection(_Strict):
     """A reference to its secret: `env:NAME` or `file:PATH`."""
 
 
-class TrustedIssuer(_Strict):
+class TrustedIssuer(Strict):
     """An issuer whose tokens are accepted besides those of the built-in one, by a name of your
     choice. Its keys are found by discovery."""
 
@@ -150,7 +142,7 @@ class TrustedIssuer(_Strict):
     """How opaque tokens are read; they are not accepted without a client for it."""
 
 
-class DPoP(_Strict):
+class DPoP(Strict):
     """Proofs that a token is sent by whom it was issued to (RFC 9449)."""
 
     required: bool = False
@@ -163,7 +155,7 @@ class DPoP(_Strict):
     """A reference to the secret that nonces are made with; processes of one deployment share it."""
 
 
-class User(_Strict):
+class User(Strict):
     """A person who signs in with a password."""
 
     password_hash: str
@@ -179,7 +171,7 @@ class User(_Strict):
     """The scopes that applications may get for this person; whatever they may have when absent."""
 
 
-class IdentityProvider(_Strict):
+class IdentityProvider(Strict):
     """An OpenID Connect provider where people sign in."""
 
     issuer: str
@@ -199,7 +191,7 @@ class IdentityProvider(_Strict):
     """What is asked of the provider; `openid` is among it."""
 
 
-class Registration(_Strict):
+class Registration(Strict):
     """How applications register themselves (RFC 7591). Off without an initial token."""
 
     initial_token: str = ""
@@ -215,7 +207,7 @@ class Registration(_Strict):
     """The plan of registered clients."""
 
 
-class Identity(_Strict):
+class Identity(Strict):
     """The built-in authorization server, and the issuers that are trusted beside it.
     docs/identity.md shows it in use."""
 
@@ -265,7 +257,7 @@ class Identity(_Strict):
     `Client-Cert` (RFC 9440). From anyone else it is dropped."""
 
 
-class Client(_Strict):
+class Client(Strict):
     """An application that gets tokens."""
 
     secret: str = ""
@@ -327,7 +319,7 @@ class Client(_Strict):
     it another while the gateway runs (`portico plan`)."""
 
 
-class CORS(_Strict):
+class CORS(Strict):
     """Which web pages may call the APIs."""
 
     origins: list[str] = Field(default_factory=list)
@@ -337,7 +329,7 @@ class CORS(_Strict):
     """How long browsers may remember the answer to a preflight."""
 
 
-class API(_Strict):
+class API(Strict):
     """One API of the tiers, by its name, such as `process/orders.v1`."""
 
     url: str = ""
@@ -358,14 +350,14 @@ class API(_Strict):
     """What its own `Settings` asks for; values may be references to secrets."""
 
 
-class Scopes(_Strict):
+class Scopes(Strict):
     """Scopes a caller needs."""
 
     scopes: Annotated[list[Scope], Field(min_length=1)]
     """All of them."""
 
 
-class External(_Strict):
+class External(Strict):
     """A bring-your-own API, by a name of your choice: any OpenAPI document, any upstream."""
 
     contract: Path
@@ -394,7 +386,7 @@ class External(_Strict):
     """Connection settings of the upstream, by name; see below."""
 
 
-class Redis(_Strict):
+class Redis(Strict):
     """Where idempotency records, rate limits and what people allowed are kept."""
 
     url: str = ""
@@ -410,7 +402,7 @@ class Redis(_Strict):
     none has confirmed. Too few in time: the request is refused with 503 and nothing runs."""
 
 
-class References(_Strict):
+class References(Strict):
     """Where it is kept which record of which system is which."""
 
     url: str = ""
@@ -418,7 +410,7 @@ class References(_Strict):
     `references.sqlite` in the data folder. Processes that write to the same systems share it."""
 
 
-class Idempotency(_Strict):
+class Idempotency(Strict):
     """How keys of repeated writes are kept."""
 
     secret: str = "generated:idempotency"  # noqa: S105  # a reference
@@ -437,7 +429,7 @@ class Idempotency(_Strict):
     bare."""
 
 
-class LimitSettings(_Strict):
+class LimitSettings(Strict):
     """One limit of a plan, by a name that callers are told. It has either `limits`, `per_month` or
     `at_once`."""
 
@@ -487,7 +479,7 @@ class LimitSettings(_Strict):
 Policies = dict[str, LimitSettings]
 
 
-class RateLimits(_Strict):
+class RateLimits(Strict):
     """How many requests callers may make. Without plans, and without `always`, none are counted."""
 
     plans: dict[str, Policies] = Field(default_factory=dict)
@@ -521,14 +513,14 @@ class RateLimits(_Strict):
     """Whether an answer that is given again from its record counts like a request."""
 
 
-class Metrics(_Strict):
+class Metrics(Strict):
     """What `/metrics` tells, in the format of Prometheus."""
 
     networks: list[str] = Field(default_factory=lambda: ["127.0.0.0/8", "::1/128"])
     """Who may read it; to everybody else there is no such address."""
 
 
-class Embedded(_Strict):
+class Embedded(Strict):
     """The parts that `portico serve` starts itself."""
 
     redis: bool = True
@@ -542,7 +534,7 @@ class Embedded(_Strict):
     or a URL."""
 
 
-class Config(_Strict):
+class Config(Strict):
     """The whole file."""
 
     listen: Listen = Listen()
@@ -591,6 +583,17 @@ class Config(_Strict):
     idempotency: Idempotency = Idempotency()
     """How keys of repeated writes are kept."""
 
+    workflows: Workflows = Workflows()
+    """Where workflows, the outbox and dead letters are kept."""
+
+    events: Events = Events()
+    """What carries events to their subscribers."""
+
+    webhooks: Webhooks = Webhooks()
+    """Webhooks in and out."""
+
+    alerts: Alerts = Alerts()
+    """How people are told of incidents, besides the log."""
     rate_limits: RateLimits = RateLimits()
     """How many requests callers may make."""
 

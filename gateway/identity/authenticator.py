@@ -9,6 +9,8 @@ from gateway.identity.challenge import BEARER, DPOP, too_many_failures, unavaila
 from gateway.identity.claims import TokenCaller
 from gateway.identity.compact import InvalidTokenError
 from gateway.identity.dpop import (
+    REPLAY_UNKNOWN,
+    USED_BEFORE,
     InvalidProofError,
     NonceRequiredError,
     ProofChecker,
@@ -85,11 +87,29 @@ class Authenticator:
                 return None
         return self._authenticate(exchange, guard)
 
-    def revoked(self, exchange: Exchange, endpoint: Endpoint) -> Problem:
-        """Return the problem of a token that was found revoked later; it is known from now on."""
+    def refused(self, exchange: Exchange, endpoint: Endpoint, *, used: bool) -> Problem:
+        """Return the problem of credentials that were good until Redis was asked.
+
+        The proof was `used` before, or the token was revoked, which is known here from now on.
+        """
+        challenge = self._guards[endpoint].challenge
+        if used:
+            return challenge.invalid_proof(USED_BEFORE)
         if isinstance(exchange.caller, TokenCaller):
             self._verifier.revoked(exchange.caller.token_id)
-        return self._guards[endpoint].challenge.invalid_token("the token was revoked", BEARER)
+        return challenge.invalid_token("the token was revoked", BEARER)
+
+    async def use_proof(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        """Take note of the proof of a request, where the admission does not; raises Problem."""
+        use, exchange.proof_use = exchange.proof_use, None
+        if use is None:
+            return
+        try:
+            await self._proofs.use(use)
+        except InvalidProofError:
+            raise self.refused(exchange, endpoint, used=True) from None
+        except ReplayUnknownError as error:
+            raise unavailable(REPLAY_UNKNOWN) from error
 
     async def _authenticate(self, exchange: Exchange, guard: Guard) -> None:
         certificate = self._certificate(exchange)
@@ -156,7 +176,7 @@ class Authenticator:
         if scheme == DPOP:
             if not caller.key_thumbprint:
                 raise guard.challenge.invalid_token("the token is not bound to a key", DPOP)
-            await self._prove(exchange, guard, token, caller)
+            self._prove(exchange, guard, token, caller)
         elif caller.key_thumbprint:
             reason = "the token is bound to a key and has to come with a DPoP proof"
             raise guard.challenge.invalid_token(reason, DPOP)
@@ -166,12 +186,10 @@ class Authenticator:
     def _needs_proof(self, caller: TokenCaller, guard: Guard) -> bool:
         return self._dpop_required and not is_tier(caller, guard.api)
 
-    async def _prove(
-        self, exchange: Exchange, guard: Guard, token: bytes, caller: TokenCaller
-    ) -> None:
+    def _prove(self, exchange: Exchange, guard: Guard, token: bytes, caller: TokenCaller) -> None:
         values = [value for name, value in exchange.raw_headers if name == _DPOP]
         try:
-            proof = await self._proofs.check_proof(
+            proof = self._proofs.check_proof(
                 values,
                 method=exchange.method,
                 url=self._public_url + exchange.raw_path.decode("latin-1"),
@@ -182,9 +200,8 @@ class Authenticator:
             raise guard.challenge.nonce_required(str(error), error.nonce) from error
         except InvalidProofError as error:
             raise guard.challenge.invalid_proof(str(error)) from error
-        except ReplayUnknownError as error:
-            raise unavailable("nobody can say whether the proof was used before") from error
         exchange.nonce = proof.nonce
+        exchange.proof_use = proof.use
 
     async def _key(self, exchange: Exchange, guard: Guard, place: Place) -> KeyCaller | None:
         presented = take_key(exchange, *place, guard.challenge)

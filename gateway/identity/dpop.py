@@ -38,6 +38,10 @@ _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _PORTS = {"http": 80, "https": 443}
 
 
+USED_BEFORE = "the proof was used before"
+REPLAY_UNKNOWN = "nobody can say whether the proof was used before"
+
+
 class InvalidProofError(Exception):
     """A proof that does not prove what it should; the text is for the client."""
 
@@ -55,13 +59,23 @@ class ReplayUnknownError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProofUse:
+    """That a proof was used: a key that is there as long as a copy of it would be believed."""
+
+    key: bytes
+    lifetime_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
     """A proof that is genuine and for this request. `thumbprint` is what `cnf.jkt` has to be.
 
-    `nonce` is what the answer has to offer: a newer one than the client used, or nothing.
+    `nonce` is what the answer has to offer: a newer one than the client used, or nothing. `use` is
+    what is still to be noted, so that no copy of the proof counts.
     """
 
     thumbprint: str
+    use: ProofUse
     nonce: str = ""
 
 
@@ -117,7 +131,7 @@ class ProofChecker:
         self._nonces = nonces
         self._clock = clock
 
-    async def check_proof(
+    def check_proof(
         self,
         values: Sequence[bytes],
         *,
@@ -126,12 +140,11 @@ class ProofChecker:
         token: bytes | None = None,
         bound_to: str = "",
     ) -> Proof:
-        """Return what the DPoP header fields of a request prove.
+        """Return what the DPoP header fields of a request prove; `use` is to be called then.
 
         `url` is the address by which clients know the resource. `token` is the access token that
         comes with the proof and `bound_to` the thumbprint in its `cnf`; at the token endpoint
-        there are none. Raises InvalidProofError, its subclass NonceRequiredError, and
-        ReplayUnknownError.
+        there are none. Raises InvalidProofError and its subclass NonceRequiredError.
         """
         if len(values) != 1:
             raise InvalidProofError("the request needs exactly one DPoP header")
@@ -143,9 +156,9 @@ class ProofChecker:
             raise InvalidProofError("the proof is made by another key than the token is bound to")
         self._check_claims(claims, method, url, token)
         nonce = self._check_nonce(claims)
-        # Last, so that only a proof that counts is used up.
-        await self._use(thumbprint, url, claims["jti"])
-        return Proof(thumbprint=thumbprint, nonce=nonce)
+        return Proof(
+            thumbprint=thumbprint, nonce=nonce, use=_use_of(thumbprint, url, claims["jti"])
+        )
 
     def offered_nonce(self) -> str:
         """Return the nonce that a challenge should bring, empty where none is needed."""
@@ -184,24 +197,29 @@ class ProofChecker:
         current = self._nonces.current()
         return current if given != current else ""
 
-    async def _use(self, thumbprint: str, url: str, identifier: object) -> None:
-        """Take note of a proof, once for all workers; raise for one that was used before."""
+    async def use(self, use: ProofUse) -> None:
+        """Take note of a proof, once for all workers.
+
+        Raises InvalidProofError for one that was used before, and ReplayUnknownError.
+        """
         if self._redis is None:
             raise ReplayUnknownError
-        parts = (thumbprint, _normal(url), str(identifier))
-        digest = sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()
-        lifetime_ms = int((PROOF_SECONDS + SKEW_SECONDS) * 1000) + 1000
         try:
-            kept = await self._redis.execute(
-                "SET", (REPLAY_KEY % digest).encode(), b"", "NX", "PX", lifetime_ms
-            )
+            kept = await self._redis.execute("SET", use.key, b"", "NX", "PX", use.lifetime_ms)
         except RedisFailure as failure:
             raise ReplayUnknownError from failure
         if kept is None:
-            raise InvalidProofError("the proof was used before")
+            raise InvalidProofError(USED_BEFORE)
 
     def __repr__(self) -> str:
         return f"<ProofChecker {'with' if self._nonces else 'without'} nonces>"
+
+
+def _use_of(thumbprint: str, url: str, identifier: object) -> ProofUse:
+    parts = (thumbprint, _normal(url), str(identifier))
+    digest = sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()
+    lifetime_ms = int((PROOF_SECONDS + SKEW_SECONDS) * 1000) + 1000
+    return ProofUse(key=(REPLAY_KEY % digest).encode(), lifetime_ms=lifetime_ms)
 
 
 def _read(value: bytes) -> CompactToken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 
@@ -52,19 +53,25 @@ class Watch:
     __slots__ = ("_running", "_timer")
 
     def __init__(self) -> None:
-        self._running: set[Overdue] = set()
+        self._running: set[Overdue | Alarm] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def until(self, deadline: Deadline) -> Overdue:
         """Return a context whose body is cancelled at the deadline; it raises TimeoutError then."""
         return Overdue(self, deadline.at)
 
-    def add(self, overdue: Overdue) -> None:
+    def call_at(self, at: float, action: Callable[[], None]) -> Alarm:
+        """Call `action` at a point on the monotonic clock, unless the alarm is discarded before."""
+        alarm = Alarm(at, action)
+        self.add(alarm)
+        return alarm
+
+    def add(self, overdue: Overdue | Alarm) -> None:
         self._running.add(overdue)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
 
-    def discard(self, overdue: Overdue) -> None:
+    def discard(self, overdue: Overdue | Alarm) -> None:
         self._running.discard(overdue)
 
     def _tick(self) -> None:
@@ -79,6 +86,16 @@ class Watch:
 
     def __repr__(self) -> str:
         return f"<Watch {len(self._running)} running>"
+
+
+class Alarm:
+    """What a `Watch` calls at a point in time."""
+
+    __slots__ = ("at", "cancel")
+
+    def __init__(self, at: float, action: Callable[[], None]) -> None:
+        self.at = at
+        self.cancel = action  # whatever was under way
 
 
 class Overdue:

@@ -21,6 +21,8 @@ APIS = sorted(
 )
 EXAMPLES = "8"  # of each operation in the fuzzing phase; coverage comes on top
 SEED = "20261"
+# A healthy network has nothing there: that everything is not found is no warning.
+EMPTY = {"experience/operations.v1"}
 HOOKS = Path(__file__).parent / "schemathesis_hooks.py"
 
 
@@ -45,6 +47,7 @@ def test_no_server_error_and_no_undocumented_response(
             *(program, "--no-color", "run", f"{network.url}/portal/apis/{api}/openapi.json"),
             *("-H", f"Authorization: Bearer {network.token()}"),
             *("--phases", "examples,coverage,fuzzing", "-n", EXAMPLES, "--seed", SEED),
+            *(("--warnings", "off") if api in EMPTY else ()),
         ],
         cwd=tmp_path,
         env={**os.environ, "SCHEMATHESIS_HOOKS": HOOKS.stem, "PYTHONPATH": str(HOOKS.parent)},

@@ -174,6 +174,46 @@ def test_dp_04_a_copied_proof_is_refused(served: Served, prover: Prover) -> None
     assert_challenge(ask(served, token, proof), "invalid_dpop_proof")
 
 
+@pytest.mark.parametrize("key", ["", "a-key"])
+def test_dp_04_a_copied_proof_is_refused_in_the_trip_that_asks_for_limits(
+    redis_server: Server, tmp_path: Path, prover: Prover, key: str
+) -> None:
+    """What is refused by a limit uses no proof up, and a copy costs nothing."""
+    limits = {"plans": {"standard": {"few": {"limits": "3/second", "burst": 3}}}}
+    with in_process(tmp_path, redis={"url": redis_server.url}, rate_limits=limits) as served:
+        token = bound(served, prover)
+        proofs = [prove_note(prover, token) if key else prove(prover, token) for _ in range(5)]
+
+        first = send(served, token, proofs[0], key and f"{key}-1")
+        copied = send(served, token, proofs[0], key and f"{key}-1")
+        others = [send(served, token, proof, key and f"{key}-2") for proof in proofs[1:4]]
+        time.sleep(int(others[-1].headers.get("retry-after", 1)) + 0.05)
+        later = send(served, token, proofs[3], key and f"{key}-2")
+
+    assert first.status_code in {200, 201}
+    assert_challenge(copied, "invalid_dpop_proof")
+    assert [response.status_code for response in others][-1] == 429
+    assert {response.status_code for response in others[:-1]} <= {200, 201}
+    assert later.status_code in {200, 201}
+
+
+def prove_note(prover: Prover, token: str) -> bytes:
+    address = f"{PUBLIC_URL}/experience/kiosk/v1/notes"
+    return prover.proof("POST", address, token, now=time.time())
+
+
+def send(served: Served, token: str, proof: bytes, key: str) -> httpx.Response:
+    if not key:
+        return ask(served, token, proof)
+    headers = {
+        "Authorization": f"DPoP {token}",
+        "DPoP": proof.decode(),
+        "Idempotency-Key": key,
+    }
+    address = f"{served.url}/experience/kiosk/v1/notes"
+    return served.client.post(address, headers=headers, json={"text": "a"})
+
+
 def test_dp_04_while_redis_is_away_a_proof_is_a_503_and_not_believed(
     tmp_path: Path, prover: Prover
 ) -> None:

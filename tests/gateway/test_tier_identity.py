@@ -21,6 +21,7 @@ from gateway.identity.tokens import TokenIssuer
 from gateway.stores import Stores
 from portico.client.tiers import TierClient
 from portico.deadline import Deadline
+from portico.durable import Durable
 from portico.problems import Problem
 from portico.server.call import Call, Caller
 from portico.trace import Trace
@@ -93,6 +94,7 @@ async def test_in_one_process_an_api_is_called_by_the_layer_above_only(tmp_path:
         issuer=issuer,
         secrets=SecretStore(tmp_path),
         stores=Stores(),
+        durable=Durable(),
     ) as tiers:
         for caller, callee in PAIRS:
             operation = contracts[callee].operations[OPERATIONS[callee]]

@@ -72,7 +72,8 @@ class Binder:
 
     async def _check(self, values: list[bytes]) -> Binding:
         try:
-            proof = await self._proofs.check_proof(values, method="POST", url=self._url)
+            proof = self._proofs.check_proof(values, method="POST", url=self._url)
+            await self._proofs.use(proof.use)
         except NonceRequiredError as error:
             raise DPoPError("use_dpop_nonce", str(error), error.nonce) from error
         except InvalidProofError as error:

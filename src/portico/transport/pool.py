@@ -7,7 +7,9 @@ everything else together, and it changes what it passes on.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -15,6 +17,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from portico.deadline import Watch
 from portico.transport.bodies import ResponseBody, Upload, check_end, time_out, translated
 from portico.transport.exchange import Exchange
 from portico.transport.slots import Slots
@@ -64,6 +67,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         # Connections that have carried a request: only these can turn out to be stale.
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self._timeout = aiohttp.ClientTimeout()
+        self._watch = Watch()
 
     def __repr__(self) -> str:
         return f"<PooledTransport {self._slots!r}>"
@@ -90,12 +94,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
     async def _send(self, exchange: Exchange) -> Incoming:
         protocol, used = await self._connect(exchange)
         try:
-            message, payload = await _head(exchange, protocol)
+            message, payload = await _head(exchange, protocol, self._watch)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
             if not used or not _may_repeat(exchange.request, exc):
                 raise
             protocol, _ = await self._connect(exchange, fresh=True)
-            message, payload = await _head(exchange, protocol)
+            message, payload = await _head(exchange, protocol, self._watch)
         body: bytes | ResponseBody
         if payload.is_eof():
             body = payload.read_nowait()
@@ -162,7 +166,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
 
 async def _head(
-    exchange: Exchange, protocol: ResponseHandler
+    exchange: Exchange, protocol: ResponseHandler, watch: Watch
 ) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
     """Send the request and return the head of the answer, with the stream of its body."""
     protocol.set_response_params(
@@ -175,14 +179,14 @@ async def _head(
         max_headers=_MAX_FIELDS,
     )
     seconds = _start(exchange, protocol)
-    timer = asyncio.get_running_loop().call_later(seconds, time_out, protocol)
+    alarm = watch.call_at(monotonic() + seconds, partial(time_out, protocol))
     try:
         message, payload = await protocol.read()
         if 200 <= message.code <= 599:
             return message, payload
         return await _final_head(protocol, message)
     finally:
-        timer.cancel()
+        watch.discard(alarm)
         if exchange.upload is not None:
             exchange.upload.answered()
 

@@ -18,6 +18,7 @@ from gateway.identity.dpop import (
     InvalidProofError,
     NonceRequiredError,
     Nonces,
+    Proof,
     ProofChecker,
     ReplayUnknownError,
 )
@@ -25,12 +26,21 @@ from tests.gateway.identity.forging import NOW, Clock
 from tests.gateway.identity.proofs import Prover, ath
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from portico.redis.client import RedisClient
 
 URL = "https://gateway.example/process/orders/v1/orders"
 TOKEN = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"  # of RFC 9449, section 7.1
 
 pytestmark = pytest.mark.anyio
+
+
+async def check(checker: ProofChecker, values: Sequence[bytes], **about: Any) -> Proof:
+    """Check a proof and use it up, as the gateway does."""
+    proof = checker.check_proof(values, **about)
+    await checker.use(proof.use)
+    return proof
 
 
 @pytest.fixture
@@ -45,15 +55,15 @@ def checker(redis: RedisClient, clock: Clock) -> ProofChecker:
 
 async def refused(checker: ProofChecker, *values: bytes, token: str = TOKEN) -> str:
     with pytest.raises(InvalidProofError) as caught:
-        await checker.check_proof(values, method="POST", url=URL, token=token.encode())
+        await check(checker, values, method="POST", url=URL, token=token.encode())
     return str(caught.value)
 
 
 async def test_dp_01_a_proof_names_the_key_that_made_it(
     checker: ProofChecker, prover: Prover
 ) -> None:
-    proof = await checker.check_proof(
-        [prover.proof("POST", URL, TOKEN)], method="POST", url=URL, token=TOKEN.encode()
+    proof = await check(
+        checker, [prover.proof("POST", URL, TOKEN)], method="POST", url=URL, token=TOKEN.encode()
     )
 
     assert proof.thumbprint == prover.thumbprint
@@ -138,7 +148,7 @@ async def test_dp_01_spellings_of_one_address_are_one(
 ) -> None:
     proof = prover.proof("POST", url, TOKEN)
 
-    assert await checker.check_proof([proof], method="POST", url=URL, token=TOKEN.encode())
+    assert await check(checker, [proof], method="POST", url=URL, token=TOKEN.encode())
 
 
 async def test_dp_01_the_key_in_a_proof_is_public(checker: ProofChecker, prover: Prover) -> None:
@@ -175,7 +185,7 @@ async def test_dp_01_keys_of_other_kinds_make_proofs(checker: ProofChecker) -> N
         header = {"typ": "dpop+jwt", "alg": algorithm, "jwk": key.as_dict(private=False)}
         claims = {"jti": algorithm, "htm": "POST", "htu": URL, "iat": int(NOW), "ath": ath(TOKEN)}
         proof = jwt.encode(header, claims, key, algorithms=[algorithm]).encode()
-        found = await checker.check_proof([proof], method="POST", url=URL, token=TOKEN.encode())
+        found = await check(checker, [proof], method="POST", url=URL, token=TOKEN.encode())
         assert found.thumbprint == key.thumbprint()
 
 
@@ -184,7 +194,7 @@ async def test_dp_01_the_token_endpoint_asks_for_no_hash(
 ) -> None:
     proof = prover.proof("POST", URL)
 
-    assert (await checker.check_proof([proof], method="POST", url=URL)).thumbprint
+    assert (await check(checker, [proof], method="POST", url=URL)).thumbprint
 
 
 async def test_dp_04_a_proof_is_good_once_however_many_workers_there_are(
@@ -195,7 +205,7 @@ async def test_dp_04_a_proof_is_good_once_however_many_workers_there_are(
 
     async def use(checker: ProofChecker) -> bool:
         try:
-            await checker.check_proof([proof], method="POST", url=URL, token=TOKEN.encode())
+            await check(checker, [proof], method="POST", url=URL, token=TOKEN.encode())
         except InvalidProofError:
             return False
         return True
@@ -209,7 +219,7 @@ async def test_dp_04_a_proof_is_remembered_as_long_as_it_would_be_accepted(
     checker: ProofChecker, redis: RedisClient, prover: Prover
 ) -> None:
     proof = prover.proof("POST", URL, TOKEN, now=NOW + SKEW_SECONDS)
-    await checker.check_proof([proof], method="POST", url=URL, token=TOKEN.encode())
+    await check(checker, [proof], method="POST", url=URL, token=TOKEN.encode())
 
     (key,) = await redis.execute("KEYS", "portico:dpop:*")  # type: ignore[misc]
     left = await redis.execute("PTTL", key)
@@ -223,7 +233,7 @@ async def test_dp_04_the_same_id_for_another_address_or_key_is_another_proof(
     other = URL.replace("orders/v1", "catalog/v1")
     for maker, url in ((prover, URL), (prover, other), (Prover(), URL)):
         proof = maker.proof("POST", url, TOKEN, jti="the-same")
-        assert await checker.check_proof([proof], method="POST", url=url, token=TOKEN.encode())
+        assert await check(checker, [proof], method="POST", url=url, token=TOKEN.encode())
 
 
 async def test_dp_04_without_redis_no_proof_is_accepted(
@@ -232,8 +242,12 @@ async def test_dp_04_without_redis_no_proof_is_accepted(
     await redis.close()
     for checker in (ProofChecker(redis, clock=clock), ProofChecker(None, clock=clock)):
         with pytest.raises(ReplayUnknownError):
-            await checker.check_proof(
-                [prover.proof("POST", URL, TOKEN)], method="POST", url=URL, token=TOKEN.encode()
+            await check(
+                checker,
+                [prover.proof("POST", URL, TOKEN)],
+                method="POST",
+                url=URL,
+                token=TOKEN.encode(),
             )
 
 
@@ -245,7 +259,7 @@ async def test_dp_05_nonces_are_rotated_and_the_previous_one_is_accepted(
 
     async def prove(**claims: Any) -> str:
         proof = prover.proof("POST", URL, TOKEN, now=clock(), **claims)
-        found = await checker.check_proof([proof], method="POST", url=URL, token=TOKEN.encode())
+        found = await check(checker, [proof], method="POST", url=URL, token=TOKEN.encode())
         return found.nonce
 
     with pytest.raises(NonceRequiredError) as caught:
@@ -290,7 +304,7 @@ def test_dp_01_any_members_end_in_a_refusal(header: dict[str, Any], claims: dict
     proof = Prover().proof("POST", URL, TOKEN, header=header, **claims)
 
     with pytest.raises((InvalidProofError, ReplayUnknownError)):
-        asyncio.run(checker.check_proof([proof], method="POST", url=URL, token=TOKEN.encode()))
+        asyncio.run(check(checker, [proof], method="POST", url=URL, token=TOKEN.encode()))
 
 
 @given(values=st.lists(st.binary(max_size=200), max_size=2))
@@ -299,4 +313,4 @@ def test_dp_01_any_bytes_are_refused(values: list[bytes]) -> None:
     checker = ProofChecker(None)
 
     with pytest.raises(InvalidProofError):
-        asyncio.run(checker.check_proof(values, method="POST", url=URL, token=TOKEN.encode()))
+        asyncio.run(check(checker, values, method="POST", url=URL, token=TOKEN.encode()))

@@ -1,4 +1,4 @@
-"""Money, times, JSON, retries, signatures, batches: what needs no network."""
+"""Money, times, JSON, retries, batches: what needs no network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ from portico.connectors.failures import (
 )
 from portico.connectors.messages import Answer, read, write
 from portico.connectors.record import Record
-from portico.connectors.signatures import SignatureError, check_time, hex_hmac_sha256, verify
 from portico.deadline import Deadline
 from portico.problems import Problem
 from system_apis.quickbooks import queries
@@ -158,20 +157,6 @@ def test_tries_waits_and_renewals_have_an_end() -> None:
     assert plan(locked, remaining=0.01) is None
     assert plan(stale) == retries.Retry(renew=True)
     assert plan(stale, renewed=True) is None
-
-
-def test_a_signature_of_any_accepted_secret_will_do() -> None:
-    received = [hex_hmac_sha256("new", b"body")]
-    verify([hex_hmac_sha256(secret, b"body") for secret in ("old", "new")], received)
-
-    with pytest.raises(SignatureError):
-        verify([hex_hmac_sha256("old", b"body")], received)
-    with pytest.raises(SignatureError):
-        verify([], [])
-    check_time(1000, 1300)
-    for now in (699, 1301):
-        with pytest.raises(SignatureError):
-            check_time(1000, now)
 
 
 def test_a_member_of_another_type_is_the_systems_mistake() -> None:

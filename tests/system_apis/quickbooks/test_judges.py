@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from portico.connectors.signatures import SignatureError
 from portico.sandbox.running import Running, serve_on_loopback
 from portico.sandbox.webhooks import Endpoint
+from portico.webhooks.received import WebhookRefusedError
+from portico.webhooks.vendors import VENDORS
 from system_apis.quickbooks.sandbox.server import CLIENT_ID, REALM_ID
-from system_apis.quickbooks.webhooks import read_notices
 from tests.system_apis.quickbooks.conftest import secret
 
 if TYPE_CHECKING:
@@ -218,13 +219,15 @@ async def test_a_webhook_is_believed_by_the_library_and_by_us(sandbox: Running) 
         async with asyncio.timeout(5):
             body, signature = await messages.get()
 
-    (notice,) = read_notices(body, signature, ["older", "verifier"])
+    verify = VENDORS["intuit"].verify
+    keys = [b"older", b"verifier"]
+    assert verify({"intuit-signature": signature}, body, keys, 0.0).delivery_id
     assert client.validate_webhook_signature(body.decode(), signature, "verifier")
     assert not client.validate_webhook_signature(body.decode(), signature, "older")
-    assert (notice.type, notice.realm_id) == ("qbo.customer.created.v1", REALM_ID)
-    assert notice.record_id == "6"
+    (event,) = json.loads(body)
+    assert (event["type"], event["intuitaccountid"]) == ("qbo.customer.created.v1", REALM_ID)
     for wrong in (signature[:-2], "", "é"):
-        with pytest.raises(SignatureError):
-            read_notices(body, wrong, ["verifier"])
-    with pytest.raises(SignatureError):
-        read_notices(body + b" ", signature, ["verifier"])
+        with pytest.raises(WebhookRefusedError):
+            verify({"intuit-signature": wrong}, body, keys, 0.0)
+    with pytest.raises(WebhookRefusedError):
+        verify({"intuit-signature": signature}, body + b" ", keys, 0.0)

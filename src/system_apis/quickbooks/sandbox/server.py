@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from portico.connectors import exact_json
-from portico.connectors.signatures import base64_hmac_sha256
 from portico.sandbox.company import Address, Company, Customer, Product
+from portico.sandbox.signatures import base64_hmac_sha256
 from portico.sandbox.state import Record, State
 from portico.sandbox.webhooks import Webhooks
 from system_apis.quickbooks.sandbox.books import ENTITIES, Books

@@ -55,7 +55,9 @@ def _composite(data: Data, request: Request, dispatch: Dispatch) -> Answer:
     return Answer(body={"compositeResponse": _run(data, subrequests, document, dispatch)})
 
 
-def _subrequest(request: Request, part: Mapping[str, Any]) -> tuple[str, Request]:
+def _subrequest(request: Request, part: object) -> tuple[str, Request]:
+    if not isinstance(part, Mapping):
+        raise _invalid("a subrequest is an object")
     reference, url = str(part.get("referenceId") or ""), str(part.get("url") or "")
     prefix = f"/services/data/{request.version}/"
     if not _REFERENCE_ID.fullmatch(reference):
@@ -63,7 +65,9 @@ def _subrequest(request: Request, part: Mapping[str, Any]) -> tuple[str, Request
     if not url.startswith(prefix):
         raise _invalid(f"the url of {reference} does not begin with {prefix}")
     target = urlsplit(url)
-    headers = {name.lower(): str(value) for name, value in (part.get("httpHeaders") or {}).items()}
+    given = part.get("httpHeaders")
+    fields = given.items() if isinstance(given, Mapping) else ()
+    headers = {str(name).lower(): str(value) for name, value in fields}
     inner = Request(
         method=str(part.get("method") or "").upper(),
         path=[unquote(segment) for segment in target.path.removeprefix(prefix).split("/")],

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from portico.connectors.signatures import hex_hmac_sha256
 from portico.sandbox.company import Company
+from portico.sandbox.signatures import hex_hmac_sha256
 from portico.sandbox.state import Record, State
 from portico.sandbox.webhooks import Webhooks
 from system_apis.stripe.sandbox import billing, catalogue, customers, payments

@@ -217,7 +217,8 @@ def test_pages_are_usable_on_a_phone_and_by_keyboard(
             f"{gateway.url}/oauth2/authorize", code_verifier="v" * 64
         )
     page.goto(address)
-    # The first field has the focus: whoever types signs in.
+    # The first field gets the focus: whoever types then signs in.
+    page.wait_for_function("document.activeElement.name === 'username'")
     page.keyboard.type("ada")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)

@@ -1,0 +1,1 @@
+"""Webhooks: verified doors for those of vendors, and signed deliveries to subscribers."""

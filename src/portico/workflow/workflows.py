@@ -1,0 +1,189 @@
+"""The port to the engine: start, status, dead letters, replay, discard, schedule, signal.
+
+Workflows themselves are plain DBOS code; this is for those who start them and look after them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy.exc import SQLAlchemyError
+
+from portico.problems import UNAVAILABLE, Problem
+from portico.workflow.definition import Schedule
+from portico.workflow.errors import UnknownWorkflowError
+from portico.workflow.leases import Leases
+from portico.workflow.state import DEAD, WorkflowState, state_from
+from portico.workflow.transactions import Transactions
+
+if TYPE_CHECKING:
+    from portico.workflow.engine import Registered
+
+# What a sender is told to wait when the database is away; a restart takes about that long.
+RETRY_AFTER_SECONDS = 10
+# The queue whose partitions are lanes.
+LANES = "portico-lanes"
+# One page of dead letters for an operator.
+MAX_LISTED = 500
+
+
+class Workflows:
+    """The workflows of an application; every process of it sees the same ones."""
+
+    def __init__(
+        self,
+        registered: Mapping[str, Registered],
+        leases: Leases,
+        transactions: Transactions,
+        start_timeout_seconds: float,
+    ) -> None:
+        self._registered = registered
+        self._leases = leases
+        self._start_timeout_seconds = start_timeout_seconds
+        self._starting: set[asyncio.Task[object]] = set()
+        self.transactions = transactions
+
+    @property
+    def names(self) -> Sequence[str]:
+        return sorted(self._registered)
+
+    @property
+    def available(self) -> bool:
+        """Return whether the database answered lately."""
+        return self._leases.healthy
+
+    async def start(self, workflow_id: str, name: str, payload: object, *, lane: str = "") -> str:
+        """Start a workflow unless one of this id exists, and return the id once that is durable.
+
+        Those of one `lane` run one after the other, over all processes. Raises
+        UnknownWorkflowError, and Problem 503 when the database does not answer in time; the start
+        may be repeated with the same id.
+        """
+        function = self._find(name).start
+        if not self.available:
+            # Calls that would hang keep the few threads from those that would not.
+            raise _unavailable()
+        starting: asyncio.Task[object] = asyncio.create_task(
+            _start(function, workflow_id, payload, lane),
+            # Whoever starts it, also a step of a workflow, it is nobody's child: a run that is
+            # done again finds it by its id.
+            context=contextvars.Context(),
+        )
+        self._starting.add(starting)
+        starting.add_done_callback(self._settled)
+        # It is never cancelled: cut off between its row and its task, it would not run.
+        done, _ = await asyncio.wait([starting], timeout=self._start_timeout_seconds)
+        if not done:
+            raise _unavailable()
+        try:
+            starting.result()
+        except (SQLAlchemyError, OSError) as error:
+            self._leases.lost()
+            raise _unavailable() from error
+        return workflow_id
+
+    async def status(self, workflow_id: str) -> WorkflowState | None:
+        """Return a workflow with its steps, None if there is none of this id.
+
+        Raises Problem 503 when the database does not answer.
+        """
+        try:
+            status = await DBOS.get_workflow_status_async(workflow_id)
+            if status is None:
+                return None
+            return state_from(status, await DBOS.list_workflow_steps_async(workflow_id))
+        except (SQLAlchemyError, OSError) as error:
+            self._leases.lost()
+            raise _unavailable() from error
+
+    async def list_dead(self, name: str | None = None) -> list[WorkflowState]:
+        """Return the dead letters, the oldest first and without their steps."""
+        found = await DBOS.list_workflows_async(
+            status=list(DEAD), name=_names(name), limit=MAX_LISTED
+        )
+        return [state_from(status) for status in found]
+
+    async def replay(self, workflow_id: str) -> bool:
+        """Run a dead workflow again from the step that failed; False if it is not dead.
+
+        It keeps its id and with it the keys of its steps: what took effect does not again.
+        """
+        state = await self.status(workflow_id)
+        if state is None or state.phase != "dead":
+            return False
+        await DBOS.rewind_workflow_async(workflow_id, start_step=state.first_failed_step())
+        return True
+
+    async def discard(self, workflow_id: str) -> bool:
+        """Delete a dead workflow; False if it is not dead."""
+        state = await self.status(workflow_id)
+        if state is None or state.phase != "dead":
+            return False
+        await DBOS.delete_workflows_async([workflow_id])
+        return True
+
+    async def schedule(self, schedule: Schedule) -> None:
+        """Create a schedule, or replace the one of its name."""
+        function = self._find(schedule.workflow).scheduled
+        await DBOS.apply_schedules_async(
+            [
+                {
+                    "schedule_name": schedule.name,
+                    "workflow_fn": function,
+                    "schedule": schedule.cron,
+                    "context": dict(schedule.payload),
+                    "cron_timezone": schedule.timezone,
+                }
+            ]
+        )
+
+    async def signal(
+        self, workflow_id: str, topic: str, message: object, *, signal_id: str | None = None
+    ) -> None:
+        """Send a workflow what it waits for with `DBOS.recv_async(topic)`.
+
+        A signal of the same `signal_id` arrives once.
+        """
+        await DBOS.send_async(workflow_id, message, topic, idempotency_key=signal_id)
+
+    def _find(self, name: str) -> Registered:
+        found = self._registered.get(name)
+        if found is None:
+            raise UnknownWorkflowError(
+                f"there is no workflow {name}; they are {', '.join(self.names)}"
+            )
+        return found
+
+    def _settled(self, starting: asyncio.Task[object]) -> None:
+        self._starting.discard(starting)
+        if not starting.cancelled():
+            starting.exception()  # whoever waited has seen it; nobody else will
+
+    def __repr__(self) -> str:
+        return f"<Workflows {len(self._registered)} definitions, available={self.available}>"
+
+
+async def _start(function: Any, workflow_id: str, payload: object, lane: str) -> None:
+    with SetWorkflowID(workflow_id):
+        if not lane:
+            await DBOS.start_workflow_async(function, payload)
+            return
+        with SetEnqueueOptions(queue_partition_key=lane):
+            await DBOS.enqueue_workflow_async(LANES, function, payload)
+
+
+def _unavailable() -> Problem:
+    return Problem(
+        UNAVAILABLE,
+        "the workflow database does not answer; nothing is lost if this is sent again",
+        headers=[("Retry-After", str(RETRY_AFTER_SECONDS))],
+    )
+
+
+def _names(name: str | None) -> list[str] | None:
+    """Return both names of a workflow: started by a caller, and by the clock."""
+    return None if name is None else [name, f"{name}@schedule"]

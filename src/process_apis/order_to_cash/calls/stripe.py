@@ -1,0 +1,172 @@
+"""Calls to system/stripe.v1. Generated from the contract by `make codegen`; do not edit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict, TypeVar, cast
+
+if TYPE_CHECKING:
+    from portico.server.call import Call
+
+R = TypeVar("R")
+
+
+class ExternalId(TypedDict):
+    """The name of a record in a system."""
+
+    system: str
+    instance: str
+    entity: str
+    id: str
+    role: NotRequired[str]
+
+
+class Source(TypedDict):
+    """The system a record was read from, and the version it had there."""
+
+    system: str
+    instance: str
+    version: NotRequired[str]
+
+
+class Money(TypedDict):
+    """An amount in one currency."""
+
+    amount: str
+    currency: str
+
+
+class SubscriptionItem(TypedDict):
+    sku: str
+    quantity: int
+    unitPrice: NotRequired[Money]
+    billedEvery: NotRequired[Literal["day", "week", "month", "year"]]
+
+
+class Subscription(TypedDict):
+    """What a customer pays for again and again."""
+
+    id: str
+    version: NotRequired[int]
+    externalIds: list[ExternalId]
+    createdAt: NotRequired[str]
+    updatedAt: NotRequired[str]
+    deleted: NotRequired[bool]
+    source: NotRequired[Source]
+    extensions: NotRequired[dict[str, dict[str, object]]]
+    type: Literal["subscription"]
+    customerId: str
+    status: Literal["pending", "trial", "active", "past_due", "paused", "ended"]
+    startedAt: NotRequired[str]
+    endedAt: NotRequired[str]
+    latestInvoiceId: NotRequired[str]
+    items: list[SubscriptionItem]
+
+
+class TaxId(TypedDict):
+    scheme: str
+    value: str
+    country: NotRequired[str]
+
+
+class PaymentTerms(TypedDict):
+    """When the customer pays."""
+
+    code: str
+    days: NotRequired[int]
+
+
+class Address(TypedDict):
+    """A postal address."""
+
+    id: NotRequired[str]
+    role: NotRequired[Literal["billing", "shipping", "legal"]]
+    attention: NotRequired[str]
+    line1: NotRequired[str]
+    line2: NotRequired[str]
+    city: NotRequired[str]
+    region: NotRequired[str]
+    postalCode: NotRequired[str]
+    country: NotRequired[str]
+
+
+class Contact(TypedDict):
+    kind: Literal["email", "phone", "mobile", "fax", "website", "other"]
+    value: str
+
+
+class Customer(TypedDict):
+    """A person or an organization that buys."""
+
+    id: str
+    version: NotRequired[int]
+    externalIds: list[ExternalId]
+    createdAt: NotRequired[str]
+    updatedAt: NotRequired[str]
+    deleted: NotRequired[bool]
+    source: NotRequired[Source]
+    extensions: NotRequired[dict[str, dict[str, object]]]
+    type: Literal["customer"]
+    kind: Literal["person", "organization"]
+    name: str
+    legalName: NotRequired[str]
+    givenName: NotRequired[str]
+    familyName: NotRequired[str]
+    email: NotRequired[str]
+    phone: NotRequired[str]
+    taxIds: NotRequired[list[TaxId]]
+    status: Literal["prospect", "active", "inactive"]
+    currency: NotRequired[str]
+    language: NotRequired[str]
+    paymentTerms: NotRequired[PaymentTerms]
+    parentId: NotRequired[str]
+    addresses: NotRequired[list[Address]]
+    contacts: NotRequired[list[Contact]]
+
+
+class Event(TypedDict):
+    """Something that happened."""
+
+    id: str
+    type: str
+    occurredAt: str
+    entity: NotRequired[str]
+    recordId: NotRequired[str]
+    externalKey: NotRequired[str]
+
+
+class EventPage(TypedDict):
+    """One page of events."""
+
+    items: list[Event]
+    nextCursor: NotRequired[str]
+
+
+async def get_subscription(call: Call[R], *, subscription_id: str) -> Subscription:
+    """Get a subscription."""
+    reply = await call.invoke(
+        "system/stripe.v1", "getSubscription", {"subscriptionId": subscription_id}
+    )
+    return cast(Subscription, reply.body)
+
+
+async def get_customer(call: Call[R], *, customer_id: str) -> Customer:
+    """Get a customer."""
+    reply = await call.invoke("system/stripe.v1", "getCustomer", {"customerId": customer_id})
+    return cast(Customer, reply.body)
+
+
+async def list_events(
+    call: Call[R],
+    *,
+    since: str | None = None,
+    types: list[str] | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> EventPage:
+    """List events."""
+    reply = await call.invoke(
+        "system/stripe.v1",
+        "listEvents",
+        {"since": since, "types": types, "limit": limit, "cursor": cursor},
+    )
+    return cast(EventPage, reply.body)

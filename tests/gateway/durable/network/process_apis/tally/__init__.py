@@ -1,0 +1,1 @@
+"""A process API with a workflow."""

@@ -1,0 +1,54 @@
+"""Watermarks: they move forward only, and once for each run of a workflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from portico.workflow.definition import Workflow
+from portico.workflow.engine import open_workflows
+from portico.workflow.watermarks import Watermarks
+from tests.portico.workflow.waiting import reached
+
+if TYPE_CHECKING:
+    from portico.workflow.database import WorkflowDatabase
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_mark_moves_forward_only(database: WorkflowDatabase) -> None:
+    async with open_workflows(database, []) as workflows:
+        marks = Watermarks(database, workflows.transactions)
+        before = await marks.read("events")
+        await marks.move("events", "2026-11-27T12:00:00Z")
+        await marks.move("events", "2026-11-27T11:00:00Z")
+        after = await marks.read("events")
+        other = await marks.read("others")
+
+    assert (before, after, other) == ("", "2026-11-27T12:00:00Z", "")
+
+
+async def test_a_workflow_sees_the_mark_it_read_when_it_is_run_again(
+    database: WorkflowDatabase,
+) -> None:
+    crash = True
+    seen: list[str] = []
+
+    async def run(payload: Any) -> None:
+        del payload
+        nonlocal crash
+        marks = Watermarks(database, workflows.transactions)
+        seen.append(await marks.read("events"))
+        await marks.move("events", "2")
+        if crash:
+            crash = False
+            raise RuntimeError("after the move")
+
+    async with open_workflows(database, [Workflow(name="poll.v1", run=run)]) as workflows:
+        await workflows.start("w-1", "poll.v1", None)
+        await reached(workflows, "w-1", "dead")
+        await workflows.replay("w-1")
+        await reached(workflows, "w-1", "succeeded")
+
+    assert seen == ["", ""]
