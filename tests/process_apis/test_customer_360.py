@@ -307,6 +307,17 @@ async def test_an_optional_system_that_fails_is_named_and_the_rest_is_there() ->
 
 
 @pytest.mark.anyio
+async def test_the_log_says_what_a_profile_went_without_and_for_nobody_in_particular(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await profile(api(crm=Problem(SYSTEM_UNAVAILABLE, "no answer about C-1001")))
+
+    assert caplog.messages == [
+        "a profile goes without system/salesforce.v1 now: problem=system-unavailable request=test"
+    ]
+
+
+@pytest.mark.anyio
 async def test_a_system_that_fails_half_way_leaves_out_its_whole_piece() -> None:
     found = await profile(api(**{"system/stripe.v1 listPayments": DOWN}))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,7 +16,8 @@ from process_apis.customer_360.last_good import Key
 from process_apis.customer_360.pieces import READERS
 from process_apis.customer_360.profiles import Profiles
 
-# What is left of the caller's time when the slowest source is given up, to answer without it.
+logger = logging.getLogger("process_apis.customer_360")
+# A tenth of the caller's time is left to answer without the source that is given up last.
 SHARE = 0.9
 
 
@@ -42,11 +44,17 @@ async def _outcome(
         return reading
     reason = reason_of(answer)
     if reason is None or source.on_failure == "required":
-        raise _without(answer, customer_id)
+        raise _refusal(answer, customer_id)
     if reason == "not_found":
         # An answer, not a failure: what was known before holds no longer.
         call.resources.last_good.forget(key)
         return Missing(reason=reason)
+    logger.warning(
+        "a profile goes without %s now: problem=%s request=%s",
+        source.api,
+        answer.kind.slug,
+        call.request_id,
+    )
     return call.resources.last_good.find(key, source.keep_seconds) or Missing(reason=reason)
 
 
@@ -74,7 +82,7 @@ def _first(group: BaseExceptionGroup[Problem]) -> Problem:
     return first
 
 
-def _without(problem: Problem, customer_id: str) -> Problem:
+def _refusal(problem: Problem, customer_id: str) -> Problem:
     """Return the problem of an answer that cannot be given."""
     if problem.status == NOT_FOUND.status:
         return Problem(NOT_FOUND, f"there is no customer {customer_id}")

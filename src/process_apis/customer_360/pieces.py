@@ -18,7 +18,7 @@ from process_apis.customer_360.profiles import Profiles
 C = TypeVar("C")
 LAST_PAYMENTS = 10
 # A second record under a key is enough to know that the key names nobody.
-TWO = 2
+SEVERAL = 2
 
 
 async def read_erp(call: Call[Profiles], customer_id: str) -> Piece:
@@ -42,7 +42,7 @@ async def read_erp(call: Call[Profiles], customer_id: str) -> Piece:
 
 async def read_crm(call: Call[Profiles], customer_id: str) -> Piece:
     """Return the customer as the CRM has it, with the people there and what they may buy."""
-    page = await salesforce.list_customers(call, external_key=customer_id, limit=TWO)
+    page = await salesforce.list_customers(call, external_key=customer_id, limit=SEVERAL)
     account = _only(page["items"])
     async with asyncio.TaskGroup() as tasks:
         contacts = tasks.create_task(
@@ -73,7 +73,7 @@ async def read_crm(call: Call[Profiles], customer_id: str) -> Piece:
 
 async def read_accounting(call: Call[Profiles], customer_id: str) -> Piece:
     """Return the customer as accounting has it, with what is to be paid."""
-    page = await quickbooks.list_customers(call, external_key=customer_id, limit=TWO)
+    page = await quickbooks.list_customers(call, external_key=customer_id, limit=SEVERAL)
     customer = _only(page["items"])
     invoices, whole = await read_pages(
         lambda cursor: quickbooks.list_invoices(
@@ -89,7 +89,7 @@ async def read_accounting(call: Call[Profiles], customer_id: str) -> Piece:
 
 async def read_billing(call: Call[Profiles], customer_id: str) -> Piece:
     """Return the customer as billing has it, with subscriptions and the last payments."""
-    page = await stripe.list_customers(call, external_key=customer_id, limit=TWO)
+    page = await stripe.list_customers(call, external_key=customer_id, limit=SEVERAL)
     customer = _only(page["items"])
     async with asyncio.TaskGroup() as tasks:
         subscribed = tasks.create_task(
