@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.config import Config
 from gateway.config.secrets import SecretStore
 from gateway.sandboxes import SANDBOXES, secret_of
-from portico.sandbox.running import run_sandboxes
+from portico.sandbox.running import Running, run_sandboxes
 from system_apis.tryton.sandbox.server import Sandbox
 
 TRYTON = "system/tryton.v1"
@@ -18,11 +19,19 @@ Progress = Callable[[str, int, int], None]
 Settings = Mapping[str, Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """What was started: the settings by which APIs reach it, and the sandboxes by their names."""
+
+    settings: Settings
+    sandboxes: Mapping[str, Running]
+
+
 @contextlib.asynccontextmanager
 async def open_embedded(
     config: Config, names: Sequence[str], progress: Progress
-) -> AsyncIterator[Settings]:
-    """Start what the APIs of this process need and yield the settings by which they reach it.
+) -> AsyncIterator[Embedded]:
+    """Start what the APIs of this process need and yield how they reach it.
 
     Raises SandboxError and SandboxesError. A system that ends by itself is started again.
     """
@@ -31,7 +40,8 @@ async def open_embedded(
         _open_tryton(config, wanted, progress) as tryton,
         _open_sandboxes(config, wanted) as sandboxes,
     ):
-        yield {**tryton, **sandboxes}
+        settings = {entry.kind.api: entry.kind.settings(entry.url) for entry in sandboxes.values()}
+        yield Embedded(settings={**tryton, **settings}, sandboxes=sandboxes)
 
 
 def _is_configured(config: Config, name: str) -> bool:
@@ -57,11 +67,13 @@ async def _open_tryton(
 
 
 @contextlib.asynccontextmanager
-async def _open_sandboxes(config: Config, wanted: Sequence[str]) -> AsyncIterator[Settings]:
+async def _open_sandboxes(
+    config: Config, wanted: Sequence[str]
+) -> AsyncIterator[Mapping[str, Running]]:
     kinds = {name: kind for name, kind in SANDBOXES.items() if kind.api in wanted}
     if not config.embedded.sandboxes or not kinds:
         yield {}
         return
     secret = secret_of(SecretStore(config.data))
     async with run_sandboxes(kinds, secret, folder=config.data / "sandboxes") as running:
-        yield {entry.kind.api: entry.kind.settings(entry.url) for entry in running.values()}
+        yield running

@@ -1,13 +1,11 @@
-"""`portico demo`: the story of one order, told with the answers it got."""
+"""`portico demo`: two stories, told with the answers they got."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,13 @@ import httpx
 
 from gateway.cli.announce import ORDER, SHOP
 from gateway.cli.configuration import read_config
+from gateway.cli.outage_story import CLIENT, WEBHOOK_SECRET, OutageStory, is_possible, prepared
 from gateway.cli.output import FINDINGS, CannotRunError
 from gateway.cli.serve import Server, with_address
+from gateway.cli.telling import Teller
 from gateway.config import Config
-from gateway.embedded import TRYTON
+from gateway.embedded import TRYTON, Embedded
 
-_SHOWN_LINES = 14
 _TIMEOUT_SECONDS = 30.0
 
 
@@ -37,15 +36,18 @@ def run(options: argparse.Namespace) -> int:
             "the configuration in use does not have it",
             "run the demo where there is no portico.yaml, or add the client",
         )
-    return _Demo(config.model_copy(update={"access_log": "off"})).run()
+    breakable = is_possible(config)
+    config = config.model_copy(update={"access_log": "off"})
+    return _Demo(prepared(config) if breakable else config, breakable=breakable).run()
 
 
 class _Demo(Server):
     """A server that plays a shop against itself, and stops."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, breakable: bool) -> None:
         super().__init__(config, [])
-        self._erp: Mapping[str, Any] = {}
+        self._breakable = breakable
+        self._embedded = Embedded(settings={}, sandboxes={})
         self._story: asyncio.Task[None] | None = None
 
     def run(self) -> int:
@@ -57,8 +59,8 @@ class _Demo(Server):
             raise CannotRunError("the demo did not go as told", str(failure), "look at the answer")
         return code or FINDINGS
 
-    def started(self, injected: Mapping[str, Mapping[str, Any]]) -> None:
-        self._erp = injected.get(TRYTON, {})
+    def started(self, embedded: Embedded) -> None:
+        self._embedded = embedded
 
     def ready(self) -> None:
         print(f"\nPortico runs at {self.url}, its portal at {self.url}/portal/\n", flush=True)
@@ -66,19 +68,29 @@ class _Demo(Server):
         self._story.add_done_callback(lambda _: os.kill(os.getpid(), signal.SIGTERM))
 
     async def _tell(self) -> None:
-        secret = self.gateway.secrets.resolve(self.config.clients[SHOP].secret, SHOP)
+        secrets, clients, teller = self.gateway.secrets, self.config.clients, Teller()
         async with httpx.AsyncClient(
             base_url=self.url, timeout=_TIMEOUT_SECONDS, trust_env=False
         ) as http:
-            await _Story(http, secret, self._erp).tell()
+            erp = self._embedded.settings.get(TRYTON, {})
+            secret = secrets.resolve(clients[SHOP].secret, SHOP)
+            await _OrderStory(http, teller, secret, erp).tell()
+            if self._breakable:
+                story = OutageStory(
+                    http, teller, self._embedded, secrets.resolve(WEBHOOK_SECRET, CLIENT)
+                )
+                await story.tell(secrets.resolve(clients[CLIENT].secret, CLIENT))
+        print("That is all. `make run` starts the same network for you to try.", flush=True)
 
 
-class _Story:
-    def __init__(self, http: httpx.AsyncClient, secret: str, erp: Mapping[str, Any]) -> None:
+class _OrderStory:
+    def __init__(
+        self, http: httpx.AsyncClient, teller: Teller, secret: str, erp: Mapping[str, Any]
+    ) -> None:
         self._http = http
+        self._teller = teller
         self._secret = secret
         self._erp = erp
-        self._step = 0
 
     async def tell(self) -> None:
         """Place an order as a web shop would, and look at what became of it."""
@@ -91,11 +103,10 @@ class _Story:
         await self._follow(order)
         if self._erp:
             await self._look_into_the_erp(order)
-        print("That is all. `make run` starts the same network for you to try.", flush=True)
 
     async def _without_a_token(self) -> None:
         answer = await self._http.get("/experience/storefront/v1/products")
-        self._show(
+        self._teller.show(
             "Nobody gets in without credentials: every operation's contract says which scopes it "
             "needs, and the answer is a problem (RFC 9457) whose type is a page.",
             answer,
@@ -108,13 +119,13 @@ class _Story:
         )
         token = answer.json().get("access_token", "")
         self._http.headers["authorization"] = f"Bearer {token}"
-        self._show(
+        self._teller.show(
             f"The client {SHOP} gets an access token for ten minutes.", answer, 200, hide=token
         )
 
     async def _browse(self) -> None:
         answer = await self._http.get("/experience/storefront/v1/products", params={"limit": 2})
-        self._show(
+        self._teller.show(
             "Products with availability. The storefront asked the catalog and the inventory API, "
             "and those asked the ERP: three tiers, no network in between.",
             answer,
@@ -127,11 +138,11 @@ class _Story:
             json={"customerId": "C-1001", "items": [{"sku": "GRINDER-M1", "quantity": 0}]},
             headers={"idempotency-key": "demo-wrong"},
         )
-        self._show("What the contract does not allow never reaches a handler.", answer, 422)
+        self._teller.show("What the contract does not allow never reaches a handler.", answer, 422)
 
     async def _order(self) -> httpx.Response:
         answer = await self._place()
-        self._show(
+        self._teller.show(
             "An order. The process API resolved customer and prices, created the sale in the ERP "
             "and confirmed it.",
             answer,
@@ -142,7 +153,7 @@ class _Story:
     async def _order_again(self, first: httpx.Response) -> None:
         answer = await self._place()
         same = answer.json().get("id") == first.json().get("id")
-        self._show(
+        self._teller.show(
             "The same request again, as after a lost answer: its Idempotency-Key leads to the "
             "same sale, all the way down.",
             answer,
@@ -161,7 +172,7 @@ class _Story:
 
     async def _follow(self, order: httpx.Response) -> None:
         answer = await self._http.get(order.headers["location"])
-        self._show("Its Location follows the order.", answer, 200, brief=True)
+        self._teller.show("Its Location follows the order.", answer, 200, brief=True)
 
     async def _look_into_the_erp(self, order: httpx.Response) -> None:
         key = self._key()
@@ -170,31 +181,7 @@ class _Story:
             params=[("f", "number"), ("f", "state"), ("f", "reference"), ("f", "party.name")],
             headers={"authorization": f"bearer {key}"},
         )
-        self._show("The sale as Tryton itself shows it, over its own protocol.", answer, 200)
+        self._teller.show("The sale as Tryton itself shows it, over its own protocol.", answer, 200)
 
     def _key(self) -> str:
         return Path(str(self._erp["key"]).removeprefix("file:")).read_text().strip()
-
-    def _show(
-        self,
-        text: str,
-        answer: httpx.Response,
-        expected: int,
-        *,
-        hide: str = "",
-        brief: bool = False,
-    ) -> None:
-        self._step += 1
-        print(textwrap.fill(f"{self._step}. {text}", 88, subsequent_indent="   "))
-        request = answer.request
-        print(f"   {request.method} {request.url}")
-        print(f"   {answer.status_code} {answer.reason_phrase}")
-        body = json.dumps(answer.json(), indent=2, ensure_ascii=False)
-        if hide:
-            body = body.replace(hide, hide[:12] + "…")
-        lines = body.splitlines()
-        shown = lines[:4] if brief else lines[:_SHOWN_LINES]
-        rest = ["…"] if len(lines) > len(shown) else []
-        print("\n".join(f"   | {line}" for line in [*shown, *rest]) + "\n", flush=True)
-        if answer.status_code != expected:
-            raise RuntimeError(f"step {self._step} answered {answer.status_code}, not {expected}")

@@ -66,12 +66,12 @@ async def _examine(config: Config, contracts: Mapping[str, Contract]) -> dict[st
     provided = provided_settings(config, secrets)
     found: dict[str, Sequence[Check]] = {}
     async with contextlib.AsyncExitStack() as stack:
-        injected = await stack.enter_async_context(
+        embedded = await stack.enter_async_context(
             open_embedded(config, list(contracts), ProgressBar())
         )
         for name, contract in contracts.items():
             api = config.apis.get(name, API())
-            written = {**injected.get(name, {}), **api.settings}
+            written = {**embedded.settings.get(name, {}), **api.settings}
             settings = decode_settings(contract, written, secrets, provided)
             resources = await open_resources(stack, contract, settings, Durable())
             found[name] = await _check(contract, resources)

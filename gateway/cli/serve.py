@@ -10,8 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 from pydantic import ValidationError
 
@@ -22,7 +21,7 @@ from gateway.cli.output import CannotRunError
 from gateway.cli.progress import ProgressBar
 from gateway.cli.workers import Assignment, Supervisor, supervisor_gone
 from gateway.config import Config, Listen
-from gateway.embedded import open_embedded
+from gateway.embedded import Embedded, open_embedded
 from gateway.protocol.listening import bind
 from gateway.protocol.refusal import ProblemWriter
 from gateway.protocol.serve import ServeEvents, serve
@@ -127,14 +126,14 @@ class Server:
     async def lifespan(self) -> AsyncIterator[None]:
         """Start the embedded parts, then the APIs; stop them in the other order."""
         async with (
-            open_embedded(self.config, self.gateway.names, ProgressBar()) as injected,
-            self.gateway.run(self.url, injected),
+            open_embedded(self.config, self.gateway.names, ProgressBar()) as embedded,
+            self.gateway.run(self.url, embedded.settings),
         ):
-            self.started(injected)
+            self.started(embedded)
             yield
 
-    def started(self, injected: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take note of where the embedded parts are."""
+    def started(self, embedded: Embedded) -> None:
+        """Take note of the embedded parts."""
 
     def bound(self, host: str, port: int) -> None:
         """Take note of the real port, before anything is started."""
@@ -172,10 +171,10 @@ class Workers(Server):
             try:
                 async with (
                     open_redis(self.config, self.gateway.secrets),
-                    open_embedded(self.config, self.gateway.names, ProgressBar()) as injected,
+                    open_embedded(self.config, self.gateway.names, ProgressBar()) as embedded,
                 ):
                     signals.drain = supervisor.stop
-                    return await supervisor.run(sock, self.url, injected, self.ready)
+                    return await supervisor.run(sock, self.url, embedded.settings, self.ready)
             except asyncio.CancelledError:
                 if signals.received is None:
                     raise

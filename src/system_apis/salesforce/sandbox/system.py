@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from portico.connectors import exact_json
 from portico.sandbox.company import Company
 from portico.sandbox.state import State
 from portico.sandbox.system import Secret
@@ -96,7 +96,7 @@ def _response(answer: Answer) -> Response:
     if answer.body is None:
         return Response(status_code=answer.status, headers=dict(answer.headers))
     return Response(
-        orjson.dumps(answer.body),
+        exact_json.encode(answer.body),
         status_code=answer.status,
         headers=dict(answer.headers),
         media_type=_JSON,
