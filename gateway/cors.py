@@ -10,7 +10,7 @@ from gateway.exchange import Field
 _VARY = (b"vary", b"Origin")
 _EXPOSED = (
     b"Location, ETag, Link, Retry-After, X-Request-Id, Deprecation, Sunset, WWW-Authenticate, "
-    b"DPoP-Nonce"
+    b"DPoP-Nonce, Idempotent-Replayed, Idempotency-Status, RateLimit, RateLimit-Policy"
 )
 _ALLOWED = (
     "Authorization",
@@ -20,6 +20,7 @@ _ALLOWED = (
     "If-Match",
     "If-None-Match",
     "Prefer",
+    "Repeatability-First-Sent",
 )
 # What an upstream says about origins gives way to the policy here.
 _REPLACED = frozenset(

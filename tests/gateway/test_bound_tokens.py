@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.identity.certificate import read_certificate
+from gateway.identity.dpop import NONCE_SECONDS, Nonces
 from gateway.identity.revocation import CHANNEL, revocation_key
 from gateway.identity.tokens import AccessToken
 from tests.gateway.identity.proofs import Prover
@@ -116,6 +117,7 @@ def assert_challenge(response: httpx.Response, error: str) -> None:
 def test_a_bound_token_is_accepted_with_a_proof_for_the_address_that_clients_know(
     served: Served, prover: Prover
 ) -> None:
+    """DP-01: the address outside counts, not that of the process."""
     token = bound(served, prover)
 
     for scheme in ("DPoP", "dpop", "DPOP"):
@@ -128,6 +130,7 @@ def test_a_bound_token_is_accepted_with_a_proof_for_the_address_that_clients_kno
 def test_dp_02_a_proof_that_fails_is_answered_with_its_own_error(
     served: Served, prover: Prover
 ) -> None:
+    """DP-02, DP-01: whatever is wrong with it; the algorithms are named."""
     token = bound(served, prover)
     internal = served.url + PATH
     for proof in (
@@ -228,6 +231,7 @@ def test_dp_04_while_redis_is_away_a_proof_is_a_503_and_not_believed(
 
 
 def test_rs_04_two_schemes_at_once_are_an_invalid_request(served: Served, prover: Prover) -> None:
+    """RS-04, RS-06: even with a good token in both."""
     token = bound(served, prover)
     response = ask(served, token, prove(prover, token), Authorization=f"Bearer {token}")
 
@@ -250,6 +254,7 @@ def test_rs_03_a_bound_token_that_lacks_a_scope_is_forbidden(
 def test_dp_05_a_nonce_is_asked_for_offered_and_shown_to_browsers(
     redis_server: Server, prover: Prover, tmp_path: Path
 ) -> None:
+    """DP-05, DP-02: the 401 has the nonce, and pages may read it."""
     with in_process(
         tmp_path,
         redis={"url": redis_server.url},
@@ -265,6 +270,38 @@ def test_dp_05_a_nonce_is_asked_for_offered_and_shown_to_browsers(
         again = ask(served, token, prove(prover, token, nonce="made-up"))
         assert_challenge(again, "use_dpop_nonce")
         assert again.headers["dpop-nonce"] == nonce
+
+
+def test_dp_05_a_success_with_the_previous_nonce_brings_the_next_one(
+    redis_server: Server, prover: Prover, tmp_path: Path
+) -> None:
+    secret = "a-secret-that-all-the-workers-share"
+    path = tmp_path / "nonces"
+    path.write_text(secret)
+    with in_process(
+        tmp_path,
+        redis={"url": redis_server.url},
+        identity={"dpop": {"nonce": True, "secret": f"file:{path}"}},
+        cors={"origins": ["https://shop.example.com"]},
+    ) as served:
+        token = bound(served, prover)
+        if time.time() % NONCE_SECONDS > NONCE_SECONDS - 5:
+            time.sleep(5)  # both requests have to be in one period
+        before = Nonces(secret.encode(), clock=lambda: time.time() - NONCE_SECONDS).current()
+        first = ask(
+            served,
+            token,
+            prove(prover, token, nonce=before),
+            Origin="https://shop.example.com",
+        )
+        following = first.headers["dpop-nonce"]
+        second = ask(served, token, prove(prover, token, nonce=following))
+
+    assert first.status_code == 200
+    assert following == Nonces(secret.encode()).current() != before
+    assert "DPoP-Nonce" in first.headers["access-control-expose-headers"]
+    assert second.status_code == 200
+    assert "dpop-nonce" not in second.headers
 
 
 def test_dp_05_a_preflight_lets_a_proof_through(served: Served) -> None:
@@ -343,6 +380,7 @@ def test_dp_02_the_token_endpoint_answers_400(served: Served, prover: Prover) ->
 def test_dp_05_a_nonce_of_the_token_endpoint_is_good_at_the_apis(
     redis_server: Server, prover: Prover, tmp_path: Path
 ) -> None:
+    """DP-05, DP-02: one nonce is good for all."""
     with in_process(
         tmp_path, redis={"url": redis_server.url}, identity={"dpop": {"nonce": True}}
     ) as served:
@@ -440,6 +478,7 @@ def test_a_token_bound_in_an_unknown_way_is_refused(
 def test_a_revoked_token_ends_in_every_worker_within_a_second(
     redis_server: Server, tmp_path: Path
 ) -> None:
+    """RS-02: a revoked token is invalid, also where it was good before."""
     config = network_config(tmp_path, redis={"url": redis_server.url})
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(serving(config)) for _ in range(3)]
@@ -455,7 +494,9 @@ def test_a_revoked_token_ends_in_every_worker_within_a_second(
         assert statuses(others) == [200] * 3
         # One that starts later was not there to hear of it.
         late = stack.enter_context(serving(config))
-        assert ask(late, token, scheme="Bearer").status_code == 401
+        refused = ask(late, token, scheme="Bearer")
+        assert refused.status_code == 401
+        assert 'error="invalid_token"' in refused.headers["www-authenticate"]
 
 
 async def revoke(server: Server, token_id: str) -> None:

@@ -88,6 +88,15 @@ def test_rs_09_answers_to_whoever_has_shown_credentials_are_not_for_others(
     for token in (gateway.token(), gateway.token("other"), "a.b.c"):
         response = gateway.request("GET", CHOICE, token=token)
         assert "no-store" in response.headers["cache-control"]
+    for method, path, status in (
+        ("GET", f"{BASE}/nothing", 404),
+        ("DELETE", CHOICE, 405),
+        ("POST", f"{BASE}/notes", 400),
+        ("HEAD", CHOICE, 200),
+    ):
+        response = gateway.request(method, path, token=gateway.token())
+        assert response.status_code == status
+        assert "no-store" in response.headers["cache-control"]
 
 
 def test_rs_10_a_token_in_a_form_is_not_read(gateway: Served) -> None:

@@ -79,6 +79,7 @@ def test_what_is_below_a_lost_record_runs_once(recorded: Served, lost: list[str]
 
 
 def test_each_tier_has_a_key_of_its_own(recorded: Served) -> None:
+    """IDM-36: and none has the key of the client."""
     found = echoed(relay(recorded, "own"))
 
     assert found["key"] not in {"", "own"}

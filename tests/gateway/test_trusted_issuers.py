@@ -135,6 +135,7 @@ def test_rs_03_a_scope_that_the_issuer_did_not_give_is_missing(
 def test_rs_02_a_token_that_is_not_for_here_or_now_is_invalid(
     trusted: tuple[Served, Provider], changes: dict[str, Any]
 ) -> None:
+    """RS-02, AT-07: for tokens of a trusted issuer as for our own."""
     served, provider = trusted
     given = dict(changes)
     if isinstance(given.get("iss"), str):
@@ -180,6 +181,20 @@ def test_at_02_hs256_with_the_public_rsa_key_as_secret_is_refused(tmp_path: Path
                 assert_invalid(ask(served, f"{signing_input}.{encode(mac)}"))
 
 
+def test_at_02_an_algorithm_that_does_not_count_makes_nobody_look_for_a_key(
+    tmp_path: Path,
+) -> None:
+    with trusting(tmp_path) as (served, provider):
+        assert ask(served, provider.token()).status_code == 200
+        asked = len(provider.asked)
+        for algorithm in ("none", "nOnE", "HS256", "RS256x", "dir"):
+            header = {"alg": algorithm, "kid": f"unknown-{algorithm}"}
+            assert_invalid(ask(served, provider.token(header=header)))
+        assert len(provider.asked) == asked
+        assert_invalid(ask(served, provider.token(header={"kid": "unknown"})))
+        assert "/keys" in provider.asked[asked:]
+
+
 @pytest.mark.parametrize("kind", ["ES384", "RS256", "Ed25519"])
 def test_at_03_a_key_is_not_used_for_another_algorithm(tmp_path: Path, kind: str) -> None:
     """The issuer publishes a key of each kind; a token names one and is signed by the other."""
@@ -208,19 +223,17 @@ def test_at_04_a_key_that_comes_with_the_token_is_not_used(
 ) -> None:
     served, provider = trusted
     stranger = new_key()
+    provider.answer("/theirs", {"keys": [stranger.as_dict(private=False)]})
     for members in (
         {"jwk": stranger.as_dict(private=False)},
-        {"jku": f"{provider.url}/keys"},
-        {"x5u": f"{provider.url}/keys"},
+        {"jku": f"{provider.url}/theirs"},
+        {"x5u": f"{provider.url}/theirs"},
+        {"x5c": ["MIIB"]},
     ):
         forged = provider.token(key=stranger, header={**members, "kid": provider.key.kid})
         assert_invalid(ask(served, forged))
-        before = len(provider.asked)
         assert_invalid(ask(served, provider.token(key=stranger, header=members)))
-        assert set(provider.asked[before:]) <= {
-            "/keys",
-            "/.well-known/oauth-authorization-server",
-        }
+    assert set(provider.asked) == {"/keys", "/.well-known/oauth-authorization-server"}
 
 
 def test_an_issuer_cannot_make_a_token_of_a_tier(trusted: tuple[Served, Provider]) -> None:

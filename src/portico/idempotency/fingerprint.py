@@ -6,7 +6,6 @@ User-Agent, trace context, Date, and the access token.
 
 from __future__ import annotations
 
-import hmac
 import re
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
@@ -100,16 +99,6 @@ def document_fingerprint(operation: str, document: Mapping[str, Any]) -> bytes:
     parts |= {"header": headers, "body": document.get("body")}
     content = orjson.dumps(parts, option=_SORTED)
     return b"1d:" + _text(sha256(join([operation.encode(), content])).digest())
-
-
-def same(stored: bytes, given: bytes) -> bool:
-    """Compare two fingerprints in constant time; those of different algorithms pass as the same.
-
-    An upgrade must not turn retries that are under way into mismatches.
-    """
-    if stored.partition(b":")[0] != given.partition(b":")[0]:
-        return True
-    return hmac.compare_digest(stored, given)
 
 
 def join(parts: Iterable[bytes]) -> bytes:

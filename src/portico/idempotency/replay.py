@@ -13,15 +13,6 @@ from portico.problems import NOT_ACCEPTABLE, Problem
 
 REPLAYED = (b"idempotent-replayed", b"true")
 STATUS_FIELD = b"idempotency-status"
-# For cross-origin callers: what they may send, and what they may read.
-CORS_REQUEST_FIELDS = ("Idempotency-Key", "Repeatability-First-Sent", "Prefer")
-CORS_RESPONSE_FIELDS = (
-    "Idempotent-Replayed",
-    "Idempotency-Status",
-    "Retry-After",
-    "Location",
-    "ETag",
-)
 
 _KEPT = frozenset(
     {

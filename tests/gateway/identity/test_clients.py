@@ -23,6 +23,7 @@ def record(**changes: object) -> ClientRecord:
 
 
 def test_a_secret_is_kept_as_its_hash() -> None:
+    """AS-12: and is in no representation."""
     assert hash_secret(SECRET) == f"sha256:{hashlib.sha256(SECRET.encode()).hexdigest()}"
     assert SECRET not in repr(record())
     assert "sha256" not in repr(record())

@@ -409,6 +409,27 @@ async def test_jk_05_a_key_that_is_withdrawn_is_not_used_and_what_it_verified_is
     assert await keys.find(new.kid)
 
 
+async def test_jk_05_a_withdrawn_key_ends_with_the_time_of_the_set_and_nobody_has_to_ask(
+    provider: Provider, fetcher: Fetcher
+) -> None:
+    soon = Freshness(min_seconds=0.2, usual_seconds=0.2, retry_seconds=0.02)
+    keys = RemoteKeys(provider.url, fetcher, freshness=soon)
+    forgotten = asyncio.Event()
+    keys.changed = forgotten.set
+    running = asyncio.create_task(keys.run())
+    try:
+        assert await keys.find(provider.key.kid)
+        assert not forgotten.is_set()
+        provider.publish(new_key())
+        async with asyncio.timeout(5):
+            await forgotten.wait()
+        assert await keys.find(provider.key.kid) is None
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await keys.aclose()
+
+
 # JK-07: what stands in the place of a key id.
 
 

@@ -144,6 +144,7 @@ async def test_answers_without_a_body_leave_the_connection_usable(
     ],
 )
 async def test_interim_responses_are_swallowed(interim: bytes) -> None:
+    """IDM-31: what comes before the answer is not part of it."""
     response = await answer_to(answering(interim + OK))
     assert (response.status, response.body) == (200, b"ok")
     assert b"link" not in dict(response.headers)

@@ -255,6 +255,7 @@ async def test_a_response_that_was_forgotten_gives_its_place_back() -> None:
 
 
 async def test_an_upstream_nobody_listens_at_is_unavailable_and_was_sent_nothing() -> None:
+    """IDM-34: a refused connection is known to have carried nothing."""
     async with upstream(f"http://127.0.0.1:{free_port()}") as billing:
         problem = await problem_of(billing, "POST")
     assert problem.kind is SYSTEM_UNAVAILABLE
@@ -265,6 +266,7 @@ async def test_an_upstream_nobody_listens_at_is_unavailable_and_was_sent_nothing
 
 
 async def test_a_connection_that_is_not_accepted_in_time_was_sent_nothing() -> None:
+    """IDM-34: so is one that was never made."""
     with contextlib.ExitStack() as sockets:
         listener = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         address = listener.getsockname()

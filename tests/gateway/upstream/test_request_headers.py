@@ -115,6 +115,7 @@ def test_more_identity_headers_can_be_named_and_declared_ones_let_through() -> N
 
 
 def test_authorization_cookie_and_key_pass_only_if_configured() -> None:
+    """IDM-36: the key of a client is its own unless the configuration gives it away."""
     headers = (
         (b"authorization", b"a"),
         (b"dpop", b"p"),

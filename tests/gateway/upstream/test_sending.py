@@ -108,6 +108,7 @@ async def test_expect_is_not_forwarded() -> None:
 
 
 async def test_the_derived_key_replaces_that_of_the_client() -> None:
+    """IDM-36: the key of the client ends here."""
     sent = request("POST", headers=((b"idempotency-key", b"client"),))
     seen = await received(sent, derived_key="derived")
     assert b"idempotency-key: derived\r\n" in seen

@@ -52,6 +52,7 @@ def test_what_is_no_number_has_no_text(bits: str) -> None:
 
 
 def test_the_example_of_the_rfc() -> None:
+    """IDM-14: the form is that of the RFC."""
     # Section 3.2.2 and 3.2.4.
     raw = (
         '{"numbers":[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001],'
@@ -100,6 +101,7 @@ def test_members_are_sorted_by_utf_16_code_units() -> None:
     ],
 )
 def test_what_has_no_canonical_form_is_refused(raw: bytes) -> None:
+    """IDM-14: members twice, no numbers, and numbers too large."""
     with pytest.raises(NotCanonicalError):
         canonicalize(raw)
 

@@ -129,6 +129,7 @@ async def test_f27_waiting_requests_are_bounded(setting: Setting) -> None:
 async def test_f28_records_of_an_older_fingerprint_are_replayed_never_run_again(
     setting: Setting,
 ) -> None:
+    """F28, IDM-18: an update of the service runs nothing twice."""
     await setting.run(Operation(), attempt(fingerprint=b"0:of-another-algorithm"))
     operation = Operation()
 

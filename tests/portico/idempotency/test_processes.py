@@ -75,6 +75,7 @@ def test_f09_killed_after_it_may_have_acted_is_in_doubt(crowd: Crowd, key: str, 
 
 
 def test_f10_killed_before_the_response_was_sent_is_replayed(crowd: Crowd, key: str) -> None:
+    """F10, IDM-30: the response outlives its process."""
     first, second = crowd.workers(2)
     first.pause(key, "completed")
 

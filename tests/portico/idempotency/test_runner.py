@@ -40,6 +40,7 @@ REPLAYED = (b"idempotent-replayed", b"true")
 
 
 async def test_the_second_attempt_gets_the_first_response(setting: Setting) -> None:
+    """IDM-25: the marker is all that is added."""
     operation = Operation()
 
     first = await setting.run(operation)
@@ -51,6 +52,7 @@ async def test_the_second_attempt_gets_the_first_response(setting: Setting) -> N
 
 
 async def test_idm_05_two_callers_with_one_key_are_two_executions(setting: Setting) -> None:
+    """IDM-05, F25: tenant, client and subject count."""
     operation = Operation()
 
     for scope in (

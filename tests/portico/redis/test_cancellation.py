@@ -76,6 +76,7 @@ async def test_a_command_cancelled_before_it_was_written_is_never_executed(
 async def test_a_timed_out_caller_leaves_its_reply_to_nobody(
     server: Server, proxy: ByteProxy
 ) -> None:
+    """F06: a time-out is a cancellation too."""
     async with opened(proxy.url) as client:
         proxy.replies.clear()
         with pytest.raises(TimeoutError):

@@ -42,6 +42,7 @@ async def test_a_script_runs_once_though_it_had_to_be_loaded(client: RedisClient
 async def test_a_flushed_script_is_loaded_once_for_all_who_miss_it(
     client: RedisClient, server: Server
 ) -> None:
+    """F19: NOSCRIPT."""
     await client.run(ADD, [b"n"], [0])
     server.ask("SCRIPT", "FLUSH")
     server.ask("CONFIG", "RESETSTAT")

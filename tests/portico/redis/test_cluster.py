@@ -154,6 +154,7 @@ async def test_a_key_elsewhere_in_the_command_is_told_by_the_caller(
 
 
 async def test_a_moved_slot_is_followed_and_remembered(trio: Trio, clustered: RedisClient) -> None:
+    """F19: MOVED."""
     key = b"{moved}n"
     old = trio.owner(key)
     new = (old + 1) % 3

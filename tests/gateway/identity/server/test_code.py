@@ -50,6 +50,7 @@ def claims_of(deployment: Deployment, response: httpx.Response) -> dict[str, Any
 async def test_a_person_allows_a_client_and_it_gets_tokens(
     deployment: Deployment, browser: httpx.AsyncClient, http: httpx.AsyncClient
 ) -> None:
+    """AS-02: the answer with the code names the issuer."""
     pair = Pair()
     answer = await authorize(browser, question("shop", pair))
 
@@ -217,6 +218,7 @@ async def test_as_02_the_port_is_all_that_may_differ(
 async def test_as_02_nothing_is_redirected_to_who_is_not_known(
     browser: httpx.AsyncClient, query: str
 ) -> None:
+    """AS-02, AS-12: such an error is a page of our own."""
     response = await browser.get(f"/oauth2/authorize?{query}")
 
     assert response.status_code == 400

@@ -11,6 +11,8 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_u
 from starlette.applications import Starlette
 
 from gateway.identity.clients import GRANT_TYPES, ClientRegistry
+from gateway.identity.issuers.remote_keys import Freshness
+from gateway.identity.key_schedule import PUBLISH_SECONDS
 from gateway.identity.keys import KeyRing
 from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.tokens import TokenIssuer
@@ -102,10 +104,12 @@ async def test_as_11_pages_of_people_may_be_read_by_no_other_page(
 async def test_keys_may_be_kept_for_less_than_a_new_one_is_published_ahead(
     http: httpx.AsyncClient,
 ) -> None:
+    """JK-06: whoever keeps the keys that long knows a new one in time."""
     response = await http.get("/.well-known/jwks.json")
 
     assert response.headers["content-type"] == "application/jwk-set+json"
     assert response.headers["cache-control"] == "public, max-age=300"
+    assert max(300, Freshness().max_seconds) <= PUBLISH_SECONDS
     assert "d" not in response.json()["keys"][0]
 
 

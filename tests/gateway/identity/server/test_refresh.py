@@ -176,6 +176,7 @@ async def test_as_05_what_was_allowed_ends_however_often_it_is_refreshed(
 async def test_redis_holds_nothing_that_can_be_presented(
     browser: httpx.AsyncClient, http: httpx.AsyncClient, redis_server: Server
 ) -> None:
+    """AS-12: whoever reads the store gets no code, token or session."""
     pair = Pair()
     page = await authorize(browser, question("shop", pair))
     answer = (await redeem(http, "shop", page["code"], pair)).json()

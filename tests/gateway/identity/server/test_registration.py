@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from joserfc.jwk import ECKey
 
+from tests.gateway.identity.provider import providing
 from tests.gateway.identity.server.deployment import (
     INITIAL_TOKEN,
     ISSUER,
@@ -186,6 +187,28 @@ async def test_as_10_metadata_that_cannot_be_accepted_are_refused(
     assert_refused(await register(http, {**APP, **changes}), 400, error)
 
 
+async def test_as_10_no_address_of_a_registration_is_asked_for_anything(
+    http: httpx.AsyncClient,
+) -> None:
+    with providing() as provider:
+        logo = await register(http, {**APP, "logo_uri": f"{provider.url}/logo.png"})
+        by_address = {
+            "token_endpoint_auth_method": "private_key_jwt",
+            "jwks_uri": f"{provider.url}/keys",
+        }
+        keys = await register(http, {**APP, **by_address})
+        parameters = question(
+            logo.json()["client_id"], Pair(), redirect_uri=APP["redirect_uris"][0]
+        )
+        page = await http.get("/oauth2/authorize", params=parameters)
+
+    assert logo.status_code == 201
+    assert_refused(keys, 400, "invalid_client_metadata")
+    assert page.status_code == 200
+    assert "logo.png" not in page.text
+    assert provider.asked == []
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"null", b'{"a":1,"a":2}', b"\xff", b"{" * 10_000, b'"x"', b"{}"]
 )
@@ -284,6 +307,9 @@ async def test_as_10_only_its_own_token_manages_a_client(http: httpx.AsyncClient
         for method in ("GET", "DELETE"):
             answer = await http.request(method, path, headers=headers)
             assert_refused(answer, 401, "invalid_token")
+        changes = {**APP, "client_id": one["client_id"], "client_name": "Taken"}
+        assert_refused(await http.put(path, json=changes, headers=headers), 401, "invalid_token")
+    assert (await http.get(path, headers=bearer(one))).json()["client_name"] == "Partner app"
     unknown = await http.get(f"{REGISTER}/nobody", headers=bearer(one))
     assert_refused(unknown, 401, "invalid_token")
 
@@ -347,6 +373,7 @@ async def test_a_record_of_another_version_is_no_client(
 async def test_redis_holds_no_secret_of_a_client(
     http: httpx.AsyncClient, redis_server: Server
 ) -> None:
+    """AS-12: only hashes of them."""
     registered = (await register(http, APP)).json()
 
     raw = redis_server.ask("GET", f"portico:client:{{{registered['client_id']}}}")

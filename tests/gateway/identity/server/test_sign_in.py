@@ -474,6 +474,7 @@ async def test_the_style_sheet_is_served(browser: httpx.AsyncClient) -> None:
     ],
 )
 def test_a_password_that_is_not_hashed_well_does_not_start(wrong: str) -> None:
+    """AS-12: what is kept of a password is a slow hash of it."""
     with pytest.raises(IdentityError, match="argon2id") as caught:
         UserRecord(username="eve", subject="eve", name="Eve", password_hash=wrong)
     assert wrong not in str(caught.value)
