@@ -51,6 +51,8 @@ _TIMEOUT_DIGITS = 9  # eleven days
 _TIMEOUT = TIMEOUT_HEADER.encode()
 # Answers to authenticated requests are for their caller only (RFC 6750, 5.3).
 _PRIVATE = (b"cache-control", b"private, no-store")
+_SHARED = (b"public", b"s-maxage")
+_UNSHARED = (b"private", b"no-store")
 
 
 class Pipeline:
@@ -292,8 +294,8 @@ class Pipeline:
 
     async def _send(self, exchange: Exchange, response: Response, send: Send) -> None:
         headers = response.headers
-        if exchange.caller is not None and not any(name == b"cache-control" for name, _ in headers):
-            headers.append(_PRIVATE)
+        if exchange.caller is not None:
+            _keep_from_shared_caches(headers)
         if exchange.nonce:
             headers.append((b"dpop-nonce", exchange.nonce.encode()))
         headers.append((b"x-request-id", exchange.request_id.encode("latin-1")))
@@ -321,6 +323,19 @@ class Pipeline:
         self._metrics.note(exchange.endpoint, status, seconds)
         if self._access_log is not None:
             self._access_log.write(exchange, status, seconds)
+
+
+def _keep_from_shared_caches(headers: list[tuple[bytes, bytes]]) -> None:
+    """Make an answer to a caller private, whatever its author says of shared caches."""
+    told = [value for name, value in headers if name == b"cache-control"]
+    if not told:
+        headers.append(_PRIVATE)
+        return
+    directives = [each.strip() for each in b",".join(told).split(b",")]
+    kept = [each for each in directives if not each.lower().startswith(_SHARED)]
+    if len(kept) < len(directives) or not any(each.lower() in _UNSHARED for each in kept):
+        headers[:] = [each for each in headers if each[0] != b"cache-control"]
+        headers.append((b"cache-control", b", ".join([b"private", *kept])))
 
 
 def _choose(method: str, leaf: Leaf[Endpoint]) -> Endpoint | None:

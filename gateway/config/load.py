@@ -28,7 +28,6 @@ PREFIX = "PORTICO_"
 # Variables of the same prefix that are not settings of the file.
 NOT_SETTINGS = frozenset({"PORTICO_CONFIG", "PORTICO_CLIENT_ID", "PORTICO_CLIENT_SECRET"})
 # What of the records is set elsewhere or not at all.
-NOT_LIMITS = ("uncounted_peers",)
 NOT_OPTIONS = ("name", "trusted_proxies", "urls")
 # Where relative paths are relative to the file. `*` is any name.
 _PATHS: tuple[Pointer, ...] = (

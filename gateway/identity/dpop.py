@@ -160,10 +160,6 @@ class ProofChecker:
             thumbprint=thumbprint, nonce=nonce, use=_use_of(thumbprint, url, claims["jti"])
         )
 
-    def offered_nonce(self) -> str:
-        """Return the nonce that a challenge should bring, empty where none is needed."""
-        return self._nonces.current() if self._nonces is not None else ""
-
     def _check_claims(
         self, claims: Mapping[str, object], method: str, url: str, token: bytes | None
     ) -> None:

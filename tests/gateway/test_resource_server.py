@@ -99,6 +99,18 @@ def test_rs_09_answers_to_whoever_has_shown_credentials_are_not_for_others(
         assert "no-store" in response.headers["cache-control"]
 
 
+def test_rs_09_what_an_upstream_lets_everybody_keep_is_private_to_a_caller(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    config = network_config(
+        tmp_path, external=external(tmp_path, upstream.url, {"maxAgeSeconds": 300})
+    )
+    with serving(config) as served:
+        response = served.request("GET", "/partner/open", token=signed_in(served, 10))
+
+    assert response.headers["cache-control"] == "private, max-age=60"
+
+
 def test_rs_10_a_token_in_a_form_is_not_read(gateway: Served) -> None:
     response = gateway.request(
         "POST", f"{BASE}/notes", token="", data={"access_token": gateway.token()}

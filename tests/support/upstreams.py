@@ -187,7 +187,7 @@ _ANSWERS: dict[str, Answer] = {
     "/events": _events,
     "/endless": _endless,
     "/echo": _echo,
-    "/open": _fixed({"open": True}),
+    "/open": _fixed({"open": True}, headers=[("Cache-Control", "public, max-age=60")]),
 }
 
 

@@ -82,7 +82,6 @@ _FORMATS: Mapping[str, Schema] = {
     "float": {"minimum": -_FLOAT, "maximum": _FLOAT},
     "byte": {"pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"},
 }
-_COMPONENT = ("components", "schemas")
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf")
 # Patterns that need look-around run on a backtracking engine, with this bound (steps).
 BACKTRACK_LIMIT = 100_000

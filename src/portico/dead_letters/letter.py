@@ -13,7 +13,6 @@ from portico.webhooks.delivery import NAME as WEBHOOK_DELIVERY
 from portico.workflow.state import WorkflowState
 
 Kind = Literal["workflow", "webhook", "event"]
-KINDS: tuple[Kind, ...] = ("workflow", "webhook", "event")
 # What differs between two failures of one cause: numbers and identifiers.
 _PARTICULAR = re.compile(r"\b(?:[0-9a-f-]{8,}|\w*\d\w*)\b", re.IGNORECASE)
 

@@ -128,7 +128,7 @@ def _may_pass(outcome: Outcome) -> bool:
     one version, QuickBooks takes the first and calls the other stale. One that stays is a refusal.
     """
     failure = outcome.failure
-    return failure is not None and (failure.passing or failure.status == CONFLICT.status)
+    return outcome.may_pass or (failure is not None and failure.status == CONFLICT.status)
 
 
 def _done(invoice: Mapping[str, Any], opportunity: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 CLIENT_CREDENTIALS = "client_credentials"
-JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 AUDIENCES = ("https://login.salesforce.com", "https://test.salesforce.com")
 SESSION_SECONDS = 7200.0
 # The documentation says three minutes; clients in use send five, and an org takes them.
