@@ -148,10 +148,9 @@ class Admission:
                 [demand.argument, _flag(token), proof.lifetime_ms, exchange.request_id],
             )
         except RedisFailure as failure:
-            verdict = engine.failed(demand, failure)
+            self._limits.settle(exchange, engine.failed(demand, failure))
             if proof:
                 raise unavailable(REPLAY_UNKNOWN) from failure
-            self._limits.settle(exchange, verdict)
             return
         except asyncio.CancelledError:
             engine.abandon(demand)
