@@ -102,11 +102,11 @@ def test_rs_09_answers_to_whoever_has_shown_credentials_are_not_for_others(
 def test_rs_09_what_an_upstream_lets_everybody_keep_is_private_to_a_caller(
     upstream: Upstream, tmp_path: Path
 ) -> None:
-    config = network_config(
-        tmp_path, external=external(tmp_path, upstream.url, {"maxAgeSeconds": 300})
-    )
-    with serving(config) as served:
-        response = served.request("GET", "/partner/open", token=signed_in(served, 10))
+    contract = stepping_up(tmp_path, {"maxAgeSeconds": 300})
+    contract.write_text(contract.read_text().replace("/open", "/kept"))
+    partner = External(contract=contract, base_path="/partner", urls=[upstream.url])
+    with serving(network_config(tmp_path, external={"partner": partner})) as served:
+        response = served.request("GET", "/partner/kept", token=signed_in(served, 10))
 
     assert response.headers["cache-control"] == "private, max-age=60"
 

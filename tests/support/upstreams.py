@@ -187,7 +187,8 @@ _ANSWERS: dict[str, Answer] = {
     "/events": _events,
     "/endless": _endless,
     "/echo": _echo,
-    "/open": _fixed({"open": True}, headers=[("Cache-Control", "public, max-age=60")]),
+    "/open": _fixed({"open": True}),
+    "/kept": _fixed({"open": True}, headers=[("Cache-Control", "public, max-age=60")]),
 }
 
 

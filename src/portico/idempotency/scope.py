@@ -74,7 +74,8 @@ class Locator:
                 self._tags.clear()
             parts = join([b"tag", *(part.encode() for part in owner)])
             digest = blake2b(parts, key=self._secret, digest_size=_TAG_BYTES).digest()
-            tag = self._tags[owner] = _text(digest).decode()
+            # An id begins with it, and no command may take an id for an option.
+            tag = self._tags[owner] = digest.hex()
         return tag
 
     def locate(self, scope: Scope, key: str, operation: str = "") -> Location:
