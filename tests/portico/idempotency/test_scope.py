@@ -95,3 +95,9 @@ def test_callers_are_forgotten_when_there_are_many() -> None:
 
     assert len(locator._callers) <= 10_000
     assert locator.locate(Scope(client_id="0"), "key") == first
+
+
+def test_no_id_of_a_record_looks_like_an_option() -> None:
+    tags = [LOCATOR.tag(Scope(tenant=f"tenant-{n}", client_id="", subject="")) for n in range(500)]
+
+    assert all(tag[0].isalnum() for tag in tags)
