@@ -294,24 +294,6 @@ class InvoicePage(TypedDict):
     nextCursor: NotRequired[str]
 
 
-class NewInvoiceLinesItem(TypedDict):
-    """One line."""
-
-    description: str
-    sku: NotRequired[str]
-    quantity: int
-    unitPrice: Price
-
-
-class NewInvoice(TypedDict):
-    """What is to be billed."""
-
-    customerId: str
-    currency: str
-    daysUntilDue: int
-    lines: list[NewInvoiceLinesItem]
-
-
 class PaymentProvider(TypedDict):
     """Who moved the money and what they call it."""
 
@@ -345,6 +327,24 @@ class PaymentPage(TypedDict):
 
     items: list[Payment]
     nextCursor: NotRequired[str]
+
+
+class NewInvoiceLinesItem(TypedDict):
+    """One line."""
+
+    description: str
+    sku: NotRequired[str]
+    quantity: int
+    unitPrice: Price
+
+
+class NewInvoice(TypedDict):
+    """What is to be billed."""
+
+    customerId: str
+    currency: str
+    daysUntilDue: int
+    lines: list[NewInvoiceLinesItem]
 
 
 class NewPayment(TypedDict):
