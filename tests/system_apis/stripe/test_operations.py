@@ -204,7 +204,7 @@ async def test_an_invoice_is_paid_in_parts_and_given_back(account: Account) -> N
     assert (read["amount"]["amount"], read["status"]) == ("-20.00", "refunded")
     assert read == {**refund, "invoiceIds": [invoice["id"]]}
     assert read["extensions"]["stripe"]["paymentId"] == references[0]
-    events = (await call(account, "listEvents", types=["invoice_payment.paid", "invoice.paid"]))
+    events = await call(account, "listEvents", types=["invoice_payment.paid", "invoice.paid"])
     assert [event["recordId"] for event in events["items"]] == [
         invoice["id"],
         parts[0]["id"],
