@@ -176,7 +176,7 @@ async def test_a_credit_memo_and_a_refund_receipt_are_made(sandbox: Running) -> 
                 (account,) = Account.filter(AccountSubType="UndepositedFunds", qb=client)
                 document.DepositToAccountRef = account.to_ref()
             document.save(qb=client)
-            made.append(document)
+            made.append(type(document).get(document.Id, qb=client))
         return made
 
     credit, refund = await judged(sandbox, work)
