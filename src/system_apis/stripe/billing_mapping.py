@@ -282,4 +282,6 @@ def event(record: Record) -> Event:
         result["recordId"] = record_id
     if key := thing.record("metadata").text(KEY):
         result["externalKey"] = key
+    if invoice_id := thing.id_of("invoice"):
+        result["invoiceId"] = invoice_id
     return result

@@ -372,6 +372,7 @@ class Event(TypedDict):
     entity: NotRequired[str]
     recordId: NotRequired[str]
     externalKey: NotRequired[str]
+    invoiceId: NotRequired[str]
 
 
 class EventPage(TypedDict):
