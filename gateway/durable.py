@@ -138,7 +138,7 @@ async def open_durable(
                 outbox=outbox,
                 dead_letters=desk,
                 subscribers=subscribers,
-                watermarks=Watermarks(database, workflows.transactions),
+                watermarks=Watermarks(database, workflows.transactions.engine),
                 notes=Notes(database, workflows.transactions.engine),
             )
         )

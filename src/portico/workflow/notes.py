@@ -1,23 +1,16 @@
-"""What one run found out and others go by: written once, the same for all of them.
-
-Keeping a note again does nothing, so it needs no transaction with the journal: such a transaction
-holds SQLite's only writer while it waits for one of the engine's threads.
-"""
+"""What one run found out and others go by: written once, the same for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import sqlalchemy as sa
-from dbos import DBOS
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.tables import NOTES
+from portico.workflow.transactions import in_step
 
 # A note that no run asked for in more than a year is of no use: yearly business asks once a year.
 KEPT_SECONDS = 400 * 86_400.0
-Query = Callable[[AsyncConnection], Awaitable[str]]
 
 
 class Notes:
@@ -35,7 +28,7 @@ class Notes:
             await connection.execute(touched.values(touched_at=self._database.now()))
             return await _value(connection, name)
 
-        return await self._run("read the note", query)
+        return await in_step(self._engine, "read the note", query)
 
     async def keep(self, name: str, value: str) -> str:
         """Write a note unless it is there, and return the one that stands."""
@@ -49,7 +42,7 @@ class Notes:
             await connection.execute(written)
             return await _value(connection, name)
 
-        return await self._run("keep the note", query)
+        return await in_step(self._engine, "keep the note", query)
 
     async def forget(self) -> None:
         """Delete what nobody asked for any more."""
@@ -59,16 +52,7 @@ class Notes:
             await connection.execute(sa.delete(NOTES).where(old))
             return ""
 
-        await self._run("forget notes", query)
-
-    async def _run(self, name: str, query: Query) -> str:
-        async def committed() -> str:
-            async with self._engine.begin() as connection:
-                return await query(connection)
-
-        if DBOS.workflow_id is None:
-            return await committed()
-        return await DBOS.run_step_async({"name": name}, committed)
+        await in_step(self._engine, "forget notes", query)
 
 
 async def _value(connection: AsyncConnection, name: str) -> str:
