@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 SECONDS = float(os.environ.get("SOAK_SECONDS", "30"))
 # A killed process is back after about three seconds, and the next one is killed soon after.
 KILLS = max(3, int(SECONDS / 6))
-# What becomes of subscriptions, before each kill: one stays unpaid, one is paid, one gets money back,
-# one ends unpaid, and one after it was paid.
-FATES = (
+# What becomes of subscriptions before each kill: one stays unpaid, one is paid, one gets money
+# back, one ends unpaid, and one after it was paid.
+FATES: tuple[list[Callable[[Stripe], None]], ...] = (
     [],
     [Stripe.pay],
     [Stripe.pay, Stripe.refund],

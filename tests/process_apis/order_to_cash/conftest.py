@@ -152,7 +152,7 @@ class Network:
     def at_stripe(self, method: str, path: str, **values: str) -> dict[str, Any]:
         """Do something in Stripe itself, as its customers and their cards do."""
         headers = {"authorization": f"Bearer {SECRET}"}
-        sent = {"data": values} if method == "POST" else {"params": values}
+        sent: dict[str, Any] = {"data": values} if method == "POST" else {"params": values}
         url = f"{self.running['stripe'].url}/v1/{path}"
         answer = self.served.client.request(method, url, headers=headers, **sent)
         assert answer.is_success, answer.text
