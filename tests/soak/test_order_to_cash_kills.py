@@ -52,7 +52,7 @@ EXPECTED = {
     "credits": KILLS,
 }
 PROCESSES = 2
-ENDED_SECONDS = 60.0
+ENDED_SECONDS = 240.0
 
 
 class Processes:

@@ -12,6 +12,7 @@ from typing import Any
 from dbos import DBOS
 
 from portico.durable import Durable
+from portico.problems import Problem
 from portico.workflow.steps import Steps
 from process_apis.order_to_cash import tasks
 
@@ -52,7 +53,9 @@ class MissedEvents:
             if outcome.failure is not None:
                 return {"seen": seen, "cause": str(outcome.failure)}
             events = outcome.body["items"]
-            await DBOS.run_step_async({"name": "start runs"}, self._start, events)
+            cause = await DBOS.run_step_async({"name": "start runs"}, self._start, events)
+            if cause:
+                return {"seen": seen, "cause": cause}
             seen += len(events)
             newest = max([newest, *(_text(_moment(event["occurredAt"])) for event in events)])
             cursor = outcome.body.get("nextCursor", "")
@@ -61,11 +64,16 @@ class MissedEvents:
         await marks.move(_MARK, newest)
         return {"seen": seen}
 
-    async def _start(self, events: Sequence[Mapping[str, Any]]) -> None:
+    async def _start(self, events: Sequence[Mapping[str, Any]]) -> str:
+        """Start the runs of events; return why not all were started, nothing if they were."""
         workflows = (await self._durable.ready()).workflows
         for event in events:
             payload = tasks.payload_of(event["type"], event["recordId"], event.get("invoiceId", ""))
-            await workflows.start(f"webhook:{self._door}:{event['id']}", NAME, payload)
+            try:
+                await workflows.start(f"webhook:{self._door}:{event['id']}", NAME, payload)
+            except Problem as problem:
+                return str(problem)
+        return ""
 
 
 def _since(mark: str, scheduled: dt.datetime) -> str:

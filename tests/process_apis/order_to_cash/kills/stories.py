@@ -30,18 +30,7 @@ class Stripe:
 
     def subscribe(self) -> None:
         """Subscribe the customer that has an open opportunity to two bags of beans a month."""
-        products = self.ask("GET", "products", limit="100")["data"]
-        (product,) = [each["id"] for each in products if each["metadata"]["sku"] == "BEANS-ETH-1KG"]
-        price = self.ask(
-            "POST",
-            "prices",
-            product=product,
-            currency="eur",
-            unit_amount="2740",
-            lookup_key="BEANS-ETH-1KG",
-            transfer_lookup_key="true",
-            **{"recurring[interval]": "month"},
-        )["id"]
+        price = self._price()
         customers = self.ask("GET", "customers", limit="100")["data"]
         (customer,) = [
             each["id"] for each in customers if each["metadata"]["external_key"] == "C-1001"
@@ -54,6 +43,26 @@ class Stripe:
             days_until_due="30",
             **{"items[0][price]": price, "items[0][quantity]": "2"},
         )
+
+    def _price(self) -> str:
+        """Return what a bag costs each month; a key of a price is moved only once."""
+        wanted = {"lookup_keys[0]": "BEANS-ETH-1KG", "type": "recurring"}
+        there = self.ask("GET", "prices", **wanted)["data"]
+        if there:
+            return str(there[0]["id"])
+        products = self.ask("GET", "products", limit="100")["data"]
+        (product,) = [each["id"] for each in products if each["metadata"]["sku"] == "BEANS-ETH-1KG"]
+        made = self.ask(
+            "POST",
+            "prices",
+            product=product,
+            currency="eur",
+            unit_amount="2740",
+            lookup_key="BEANS-ETH-1KG",
+            transfer_lookup_key="true",
+            **{"recurring[interval]": "month"},
+        )
+        return str(made["id"])
 
     def pay(self) -> None:
         """Pay the invoice of the newest subscription."""
