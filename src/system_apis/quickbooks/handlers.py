@@ -169,6 +169,12 @@ async def void_invoice(call: Call[QuickBooks], *, invoice_id: str) -> models.Inv
         return (await _invoices(call, [record]))[0]
 
 
+async def get_credit(call: Call[QuickBooks], *, credit_id: str) -> models.Invoice:
+    """Return a credit memo."""
+    with as_problems():
+        return await _credit(call, await call.resources.get("CreditMemo", credit_id, call))
+
+
 async def put_credit(
     call: Call[QuickBooks], *, document_number: str, body: models.NewCredit
 ) -> Reply:
@@ -184,9 +190,16 @@ async def put_credit(
         record, created = await books.create("CreditMemo", document_number, values, look_up, call)
         if record.decimal("TotalAmt") != Decimal(body["amount"]["amount"]):
             record = await books.change("CreditMemo", record.text("Id"), values, call)
-        skus = {item.text("Id"): body["sku"]}
-        shown = return_mapping.credit(record, books.realm_id, books.currency, skus)
-        return Reply(status=201 if created else 200, body=shown)
+        shown = await _credit(call, record)
+        return put_reply(shown, f"credits/{shown['id']}", created=created)
+
+
+async def get_refund(call: Call[QuickBooks], *, refund_id: str) -> models.Payment:
+    """Return a refund receipt."""
+    books = call.resources
+    with as_problems():
+        record = await books.get("RefundReceipt", refund_id, call)
+        return return_mapping.refund(record, books.realm_id, books.currency)
 
 
 async def put_refund(
@@ -208,7 +221,7 @@ async def put_refund(
             "RefundReceipt", reference_number, values, look_up, call
         )
         shown = return_mapping.refund(record, books.realm_id, books.currency)
-        return Reply(status=201 if created else 200, body=shown)
+        return put_reply(shown, f"refunds/{shown['id']}", created=created)
 
 
 async def list_payments(
@@ -285,16 +298,27 @@ def _change(entity: Entity, record: Record) -> models.Change:
 
 
 async def _invoices(call: Call[QuickBooks], records: Sequence[Record]) -> list[models.Invoice]:
-    """Return canonical invoices; QuickBooks puts no SKUs on their lines, so those are asked for."""
     books = call.resources
+    skus = await _skus(call, records)
+    return [mapping.invoice(r, books.realm_id, books.currency, skus) for r in records]
+
+
+async def _credit(call: Call[QuickBooks], record: Record) -> models.Invoice:
+    books = call.resources
+    skus = await _skus(call, [record])
+    return return_mapping.credit(record, books.realm_id, books.currency, skus)
+
+
+async def _skus(call: Call[QuickBooks], records: Sequence[Record]) -> dict[str, str]:
+    """Return the SKUs of the items on documents; QuickBooks puts none on their lines."""
     lines = [line for record in records for line in mapping.sales_lines(record)]
     ids = sorted({mapping.item_id(line) for line in lines} - {""})
     skus: dict[str, str] = {}
     for batch in in_batches(ids, MAX_IDS):
         query = queries.select("Item", [queries.one_of("Id", batch), ANY_STATE], limit=MAX_IDS)
-        for item in await books.query("Item", query, call):
+        for item in await call.resources.query("Item", query, call):
             skus[item.text("Id")] = item.text("Sku")
-    return [mapping.invoice(r, books.realm_id, books.currency, skus) for r in records]
+    return skus
 
 
 async def _items(call: Call[QuickBooks], skus: set[str]) -> dict[str, Record]:

@@ -239,6 +239,7 @@ async def test_a_credit_is_made_once_and_comes_to_what_is_said_last(company: Com
     assert made[1]["lines"][0]["description"] == "Credit for INV-1"
     assert (changed[0], changed[1]["id"]) == (200, made[1]["id"])
     assert changed[1]["totals"]["gross"]["amount"] == "0.00"
+    assert await call(company, "getCredit", creditId=made[1]["id"]) == changed[1]
     assert company.count("CreditMemo") == 1
     assert (await refusal(company, "putCredit", body=unknown, documentNumber="CR-2")).status == 422
 
@@ -263,6 +264,7 @@ async def test_a_refund_leaves_the_account_of_its_payment_once(company: Company)
     assert made[1]["amount"] == {"amount": "-20.00", "currency": EUR}
     assert (made[1]["status"], made[1]["paidAt"]) == ("refunded", "2026-11-20T00:00:00Z")
     assert receipt["DepositToAccountRef"]["name"] == "Undeposited Funds"
+    assert await call(company, "getRefund", refundId=made[1]["id"]) == made[1]
     unknown = {**body, "paymentId": "99"}
     problem = await refusal(company, "putRefund", body=unknown, referenceNumber="RE-2")
     assert problem.status == 404

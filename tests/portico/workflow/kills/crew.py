@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 WORKER = Path(__file__).with_name("worker.py")
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 ROOT = Path(__file__).parents[4]
 
 
