@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import redis.exceptions as theirs
@@ -16,6 +17,8 @@ from redis.asyncio.connection import (
 from portico.redis.address import Address, Host, Kind
 from portico.redis.errors import Reason, RedisUnavailable, failure_from
 from portico.redis.options import RedisOptions
+
+_FAREWELL_SECONDS = 1.0
 
 
 class ServerConnector:
@@ -58,6 +61,13 @@ async def ask(connection: AbstractConnection, *command: str) -> object:
     await connection.send_command(*command, check_health=False)
     reply: object = await connection.read_response(disconnect_on_error=False)
     return reply
+
+
+async def part_from(connection: AbstractConnection) -> None:
+    """Close a working connection; over TLS that takes an answer, which is waited for a moment."""
+    with suppress(theirs.RedisError, OSError, RuntimeError):
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            await connection.disconnect()
 
 
 def to_server(address: Address, options: RedisOptions) -> ServerConnector:

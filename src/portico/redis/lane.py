@@ -16,6 +16,7 @@ from typing import Protocol
 import redis.exceptions as theirs
 from redis.asyncio.connection import AbstractConnection
 
+from portico.redis.connect import part_from
 from portico.redis.errors import ErrorReply, Reason, RedisUnavailable, failure_from
 from portico.redis.options import RedisOptions
 from portico.redis.state import Condition, LaneState
@@ -169,8 +170,7 @@ class Lane:
             try:
                 await asyncio.wait(tasks)
             finally:
-                with suppress(theirs.RedisError, OSError):
-                    await connection.disconnect(nowait=True)
+                await part_from(connection)
 
     def _begin(self) -> None:
         if self._trouble is not None:
