@@ -21,10 +21,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 # Fields whose meaning a second line would change or hide.
-_SINGLE = frozenset(
-    {b"host", b"content-type", b"content-length", b"content-encoding", b"idempotency-key"}
-)
-
+_SINGLE = frozenset({b"host", b"content-type", b"content-length", b"content-encoding"})
 
 _DISCARDED_BYTES = 65_536  # less than the connection drops to be used again
 # Statuses whose responses end with their header section (RFC 9110, 6.4.1).

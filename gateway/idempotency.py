@@ -182,7 +182,7 @@ class IdempotentWrites:
             if endpoint.operation.idempotency == "required":
                 raise missing_key(self._type_base)
             return ""
-        key = read_key([raw], strict=self._strict_keys, type_base=self._type_base)
+        key = read_key(raw, strict=self._strict_keys, type_base=self._type_base)
         exchange.headers[KEY] = key.encode("ascii")
         return key
 

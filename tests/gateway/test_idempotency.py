@@ -81,6 +81,20 @@ def test_a_malformed_key_reaches_no_store(served: Served, bad: str) -> None:
     assert names(served) == before
 
 
+def test_two_lines_of_the_header_are_no_key(served: Served) -> None:
+    """IDM-03, also where both say the same."""
+    before = names(served)
+
+    refused = served.request(
+        "POST", NOTES, json=NOTE, headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "a")]
+    )
+
+    assert refused.status_code == 400
+    assert refused.json()["type"].endswith("/idempotency-key-malformed")
+    assert "more than one key" in refused.json()["detail"]
+    assert names(served) == before
+
+
 def test_a_key_sent_twice_reaches_no_store(served: Served, key: str) -> None:
     """IDM-03: nobody chooses between two lines, though they are equal."""
     before = names(served)
