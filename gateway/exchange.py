@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from time import monotonic
 from typing import Any
 
+from gateway.content_coding import is_packed, unpacked
 from gateway.identity.dpop import ProofUse
 from gateway.protocol.cycle import CYCLE, Cycle
 from portico.limits.verdict import Verdict
@@ -23,6 +24,8 @@ Send = Callable[[Any], Awaitable[None]]
 # Fields whose meaning a second line would change or hide.
 _SINGLE = frozenset({b"host", b"content-type", b"content-length", b"content-encoding"})
 
+# Fields that are about the packed body.
+_OF_THE_PACKED = frozenset({b"content-encoding", b"content-length", b"content-digest"})
 _DISCARDED_BYTES = 65_536  # less than the connection drops to be used again
 # Statuses whose responses end with their header section (RFC 9110, 6.4.1).
 _BARE = frozenset({204, 304})
@@ -49,6 +52,7 @@ class Exchange:
         "headers",
         "method",
         "nonce",
+        "packed",
         "parent",
         "peer",
         "proof_use",
@@ -86,6 +90,7 @@ class Exchange:
         self.caller: Any = None
         self.endpoint: Any = None
         self.consumed = False  # whether the body was read to its end
+        self.packed = False  # whether what is read of the body is gzip
         self.nonce = ""  # what the next DPoP proof of the client should have
         self.upstream_key = ""  # what an upstream gets instead of the client's Idempotency-Key
         self.proof_use: ProofUse | None = None  # what is to be noted of its DPoP proof
@@ -138,6 +143,20 @@ class Exchange:
             self.consumed = True
             return body if len(body) <= limit else _refuse(limit)
         return body + b"".join([chunk async for chunk in self._rest(limit, len(body))])
+
+    def note_coding(self) -> None:
+        """Note whether the body has to be unpacked; raises 415 where that is not possible."""
+        coding = self.headers.pop(b"content-encoding", None)
+        self.packed = coding is not None and is_packed(coding)
+
+    async def read_content(self, limit: int) -> bytes:
+        """Return the whole body, unpacked; raises 400 and 413."""
+        body = await self.read_body(limit)
+        if not self.packed:
+            return body
+        # Nothing that follows knows of the packing; a digest was of the packed bytes (RFC 9530).
+        self.raw_headers = [each for each in self.raw_headers if each[0] not in _OF_THE_PACKED]
+        return await unpacked(body, limit)
 
     async def stream_body(self, limit: int) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; raises 413 once it is larger than `limit` bytes."""

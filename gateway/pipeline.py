@@ -177,6 +177,8 @@ class Pipeline:
         deadline = self._deadline(exchange, backend.timeout_seconds)
         operation.check_accept(headers)
         key = "" if self._idempotency is None else self._idempotency.read(exchange, endpoint)
+        if operation.contents:
+            exchange.note_coding()
         # What is remembered under a key includes the body.
         streamed = not key and backend.streams(operation, exchange)
         body = None if streamed else await self._read(exchange, endpoint)
@@ -274,7 +276,7 @@ class Pipeline:
         if not exchange.has_body() or not endpoint.operation.contents:
             return None
         endpoint.operation.find_content(exchange.headers)
-        return await exchange.read_body(endpoint.backend.body_bytes)
+        return await exchange.read_content(endpoint.backend.body_bytes)
 
     def _options(self, exchange: Exchange, leaf: Leaf[Endpoint]) -> Response:
         headers = [(b"allow", leaf.allow.encode())]
