@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import httpx
 from starlette.routing import Route
 
 from gateway.config import Client, Config, ConfigError
@@ -25,6 +24,7 @@ from gateway.identity.clients import (
     hash_secret,
 )
 from gateway.identity.issuer import CALLBACK_PATH, checked_issuer
+from gateway.identity.issuers.fetching import Fetcher
 from gateway.identity.key_schedule import RotationSchedule
 from gateway.identity.keys import KeyRing
 from gateway.identity.server.client_metadata import RegistrationPolicy
@@ -243,10 +243,9 @@ async def _provider(
         scopes=tuple(provider.scopes),
         redirect_uri=issuer + CALLBACK_PATH,
     )
-    http = await stack.enter_async_context(
-        httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=10.0)
-    )
-    return UpstreamProvider(options, http, time.time)
+    fetcher = Fetcher()
+    stack.push_async_callback(fetcher.aclose)
+    return UpstreamProvider(options, fetcher, time.time)
 
 
 def _read_jwks(path: Path, where: str) -> Mapping[str, Any]:
