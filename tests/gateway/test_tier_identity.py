@@ -223,7 +223,7 @@ def guarded(security: list[dict[str, list[str]]], *, outside: bool) -> Any:
     from gateway.identity.guard import Guard
     from portico.contract.security import compile_requirement
 
-    schemes = {
+    schemes: dict[str, dict[str, Any]] = {
         "oauth": {"type": "oauth2", "flows": {}},
         "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
     }

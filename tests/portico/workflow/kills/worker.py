@@ -17,9 +17,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[4]))
+
 import httpx
 from dbos._sys_db import SystemDatabase
-from flow import LEDGER, NAME, workflow  # beside this program
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico.client.tiers import TierClient, targets
@@ -31,6 +32,7 @@ from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.errors import WorkflowDatabaseError
 from portico.workflow.steps import Steps
 from portico.workflow.workflows import Workflows
+from tests.portico.workflow.kills.flow import LEDGER, NAME, workflow
 
 SPECS = Path(__file__).parent.parent / "specs"
 BILLING = "process/billing.v1"
@@ -104,7 +106,7 @@ async def run(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
             await patiently(workflows.start, sale, NAME, {"id": sale})
         async with asyncio.timeout(command.get("seconds", 60.0)):
             while True:
-                phases = await patiently(_phases, workflows, command["sales"])
+                phases: dict[str, Any] = await patiently(_phases, workflows, command["sales"])
                 if all(phase in _FINAL for phase in phases.values()):
                     return phases
                 await asyncio.sleep(0.05)
