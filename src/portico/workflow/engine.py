@@ -26,6 +26,7 @@ from portico.workflow.definition import Run, Schedule, Workflow
 from portico.workflow.errors import WorkflowDatabaseError
 from portico.workflow.leases import Leases
 from portico.workflow.logs import engine_log
+from portico.workflow.notes import Notes
 from portico.workflow.sweeper import Running, Sweeper
 from portico.workflow.tables import create_tables
 from portico.workflow.transactions import Transactions
@@ -93,9 +94,8 @@ async def open_workflows(
         stack.push_async_callback(_destroy)
         stack.push_async_callback(running.stop)
         transactions = await Transactions.create(database, own)
-        functions = _register(
-            [*definitions, retention.workflow(options.retention_seconds)], running
-        )
+        cleaning = retention.workflow(options.retention_seconds, Notes(database, own))
+        functions = _register([*definitions, cleaning], running)
         DBOS.launch()
         await DBOS.register_queue_async(LANES, partition_concurrency=1)
         await stack.enter_async_context(Sweeper(leases, running).sweeping())

@@ -37,6 +37,15 @@ WATERMARKS = sa.Table(
 )
 """How far something was read. Values are ordered as text: times are written in one form."""
 
+NOTES = sa.Table(
+    "portico_note",
+    METADATA,
+    sa.Column("name", NAME, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("touched_at", sa.Double, nullable=False),
+)
+"""What one run found out and others go by; `touched_at` is when it was last asked for."""
+
 DISABLED_SUBSCRIBERS = sa.Table(
     "portico_disabled_subscriber",
     METADATA,

@@ -306,6 +306,25 @@ class NewPayment(TypedDict):
     paidAt: NotRequired[str]
 
 
+class NewCredit(TypedDict):
+    """What a customer need not pay after all."""
+
+    customerId: str
+    amount: Price
+    sku: str
+    description: NotRequired[str]
+
+
+class NewRefund(TypedDict):
+    """What was given back."""
+
+    customerId: str
+    amount: Price
+    sku: str
+    paymentId: str
+    paidAt: NotRequired[str]
+
+
 class Change(TypedDict):
     """A record that was changed."""
 

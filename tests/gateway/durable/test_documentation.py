@@ -61,7 +61,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     (tmp_path / "books-secret").write_text(BOOKS_SECRET)
     reference = f"file:{tmp_path / 'books-secret'}"
     with running_beside(QuickBooksKind()) as books:
-        own = books.kind.settings(books.url)
+        own = dict(books.kind.settings(books.url))
         own |= {name: reference for name, value in own.items() if "generated:" in str(value)}
         chosen["apis"] = {BOOKS: {"exposed": True, "settings": own}}
         with serving(Config.model_validate(chosen)) as gateway:

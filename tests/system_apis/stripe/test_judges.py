@@ -122,9 +122,17 @@ async def test_the_async_client_bills_and_subscribes(client: stripe.StripeClient
     assert isinstance(subscription.latest_invoice, stripe.Invoice)
     assert subscription.latest_invoice.total == 5480
     paid = await client.v1.invoices.pay_async(
-        subscription.latest_invoice.id, {"paid_out_of_band": True}
+        subscription.latest_invoice.id, {"payment_method": "pm_card_visa"}
     )
-    assert paid.status == "paid"
+    assert (paid.status, paid.amount_remaining) == ("paid", 0)
+    assert paid.parent is not None
+    assert paid.parent.subscription_details is not None
+    assert paid.parent.subscription_details.subscription == subscription.id
+    parts = await client.v1.invoice_payments.list_async({"invoice": paid.id, "status": "paid"})
+    assert [part.amount_paid for part in parts.data] == [5480]
+    intent = parts.data[0].payment.payment_intent
+    by_intent: Any = {"payment": {"type": "payment_intent", "payment_intent": intent}}
+    assert (await client.v1.invoice_payments.list_async(by_intent)).data == parts.data
     ended = await client.v1.subscriptions.cancel_async(subscription.id)
     assert ended.status == "canceled"
 

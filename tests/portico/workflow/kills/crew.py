@@ -80,13 +80,14 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def crew() -> AsyncIterator[Crew]:
+async def crew(worker: Path = WORKER) -> AsyncIterator[Crew]:
+    """Run a program that serves commands by children of its own."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        str(WORKER),
+        str(worker),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"},
     )
     workers = Crew(process)
     try:

@@ -1,0 +1,103 @@
+"""Processes that are set up once and forked for each run, and end where they are told to.
+
+Commands come as JSON lines; each makes a child, whose end is told as a line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from dbos._sys_db import SystemDatabase
+
+_JOURNAL_WRITES = ("init_workflow", "record_operation_result", "update_workflow_outcome")
+
+
+class CrashPoints:
+    """Counts the places where the process could end, and ends it at one of them."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.count = 0
+
+    def reach(self) -> None:
+        self.count += 1
+        if self.count == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around_journal(self) -> None:
+        """Put one before and one after each write of the journal."""
+        for name in _JOURNAL_WRITES:
+            setattr(SystemDatabase, name, self._around(getattr(SystemDatabase, name)))
+
+    def _around(self, write: Any) -> Any:
+        def wrapped(database: Any, *arguments: Any, **keywords: Any) -> Any:
+            self.reach()
+            written = write(database, *arguments, **keywords)
+            self.reach()
+            return written
+
+        return wrapped
+
+    def around_http(self, host: str) -> None:
+        """Put one before and one after each request to a host."""
+        send = httpx.AsyncClient.send
+
+        async def wrapped(client: Any, request: httpx.Request, **options: Any) -> httpx.Response:
+            if request.url.host != host:
+                return await send(client, request, **options)
+            self.reach()
+            answer = await send(client, request, **options)
+            self.reach()
+            return answer
+
+        setattr(httpx.AsyncClient, "send", wrapped)  # noqa: B010  # mypy knows no assignment
+
+
+def tell(**answer: Any) -> None:
+    os.write(1, json.dumps(answer).encode() + b"\n")
+
+
+class Children:
+    """The forked processes; the end of each is told, after all that it told itself."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+        self._ended: set[int] = set()
+
+    def started(self, pid: int, number: int) -> None:
+        self._numbers[pid] = number
+        tell(id=number, pid=pid)
+        self.collect()
+
+    def collect(self, *_: object) -> None:
+        """Tell of those that ended; one may have ended before it was noted."""
+        with contextlib.suppress(ChildProcessError):
+            while (pid := os.waitpid(-1, os.WNOHANG)[0]) > 0:
+                self._ended.add(pid)
+        for pid in self._ended & self._numbers.keys():
+            self._ended.discard(pid)
+            tell(id=self._numbers[pid], ended=True)
+
+
+def serve(child: Callable[[dict[str, Any]], None]) -> None:
+    """Fork a child for each line."""
+    children = Children()
+    signal.signal(signal.SIGCHLD, children.collect)
+    for line in sys.stdin:
+        command = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            try:
+                child(command)
+            except BaseException as error:  # whatever it was, the test has to see it
+                tell(id=command["id"], error=repr(error))
+            os._exit(0)
+        children.started(pid, command["id"])
