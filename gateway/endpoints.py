@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -14,13 +14,15 @@ from portico.client import render
 from portico.client.tiers import TierClient, idempotency_parameter
 from portico.contract import ABSENT, Contract, Operation
 from portico.contract.media import is_json
-from portico.contract.strict import StrictValidator
 from portico.deadline import Deadline
 from portico.json_text import encode
 from portico.problems import BAD_UPSTREAM, Problem
 from portico.server.call import ANONYMOUS, Call, Reply, combine
 from portico.server.service import ResponseCheck, Service
 from portico.trace import Trace
+
+if TYPE_CHECKING:
+    from portico.contract.strict import StrictValidator
 
 # What of a request does not go with another one.
 _OF_THE_BODY = frozenset(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portico.contract import ABSENT, Contract, Operation
 from portico.contract.media import is_json
-from portico.contract.strict import StrictValidator
 from portico.deadline import Watch
 from portico.json_text import encode
 from portico.problems import CONTRACT_VIOLATION, DEADLINE_EXCEEDED, Problem
 from portico.server.bind import Bound
 from portico.server.call import Call, Reply
 from portico.server.validation import Validation
+
+if TYPE_CHECKING:
+    from portico.contract.strict import StrictValidator
 
 logger = logging.getLogger("portico.server")
 _OPAQUE = (bytes, bytearray, memoryview, AsyncIterator)
