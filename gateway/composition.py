@@ -32,7 +32,15 @@ from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, idempotency_parameter, targets
 from portico.connectors.connection import Connection
-from portico.contract import Contract, ContractError, Finding, Operation, contract_paths, load
+from portico.contract import (
+    Contract,
+    ContractError,
+    FileCache,
+    Finding,
+    Operation,
+    contract_paths,
+    load,
+)
 from portico.crossref.engine import parse_url
 from portico.durable import Durable
 from portico.idempotency.claim import Claim
@@ -54,9 +62,10 @@ def load_contracts(config: Config) -> dict[str, Contract]:
         raise ConfigError("contracts", f"there is no folder {root}", "correct the path")
     findings: list[Finding] = []
     contracts: dict[str, Contract] = {}
+    cache = FileCache()  # the tiers share most files
     for path in contract_paths(root):
         try:
-            contract = load(path, root)
+            contract = load(path, root, cache)
         except ContractError as error:
             findings.extend(error.findings)
         else:
