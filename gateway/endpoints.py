@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _OF_THE_BODY = frozenset(
     {b"content-type", b"content-length", b"content-encoding", b"idempotency-key", b"if-match"}
 )
+# Tuples, because a union of types is made anew, and slowly, each time it is asked about.
+_JSON = (dict, list)
+_OCTETS = (bytes, AsyncIterator)
 
 
 class Backend(Protocol):
@@ -186,11 +189,13 @@ def _from_reply(reply: Reply) -> Response:
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers
     ]
     body = reply.body
+    if isinstance(body, _JSON):
+        return Response(reply.status, encode(body), reply.media_type, headers)
     if body is None:
         return Response(reply.status, b"", "", headers)
     if isinstance(body, str) and not is_json(reply.media_type):
         body = body.encode()
-    if not isinstance(body, dict | list) and isinstance(body, bytes | AsyncIterator):
+    if isinstance(body, _OCTETS):
         aclose = getattr(body, "aclose", None)
         return Response(reply.status, body, reply.media_type, headers, aclose)
     return Response(reply.status, encode(body), reply.media_type, headers)

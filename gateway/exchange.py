@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from time import monotonic
 from typing import Any
@@ -12,7 +11,7 @@ from gateway.identity.dpop import ProofUse
 from gateway.protocol.cycle import CYCLE, Cycle
 from portico.limits.verdict import Verdict
 from portico.problems import CONTENT_TOO_LARGE, MALFORMED_REQUEST, Problem
-from portico.trace import Trace
+from portico.trace import Trace, random_id
 
 Field = tuple[bytes, bytes]
 # ASGI, as far as it concerns us; servers differ in how they type its messages.
@@ -27,17 +26,13 @@ _SINGLE = frozenset(
 
 
 _DISCARDED_BYTES = 65_536  # less than the connection drops to be used again
+_REQUEST_ID_BYTES = 8
 # Statuses whose responses end with their header section (RFC 9110, 6.4.1).
 _BARE = frozenset({204, 304})
 
 
 class ClientDisconnectedError(Exception):
     """The client went away before its request was read; nobody is left to answer."""
-
-
-def new_request_id() -> str:
-    """Return 16 hexadecimal digits: unlikely to repeat, not secret."""
-    return f"{random.getrandbits(64):016x}"
 
 
 class Exchange:
@@ -82,7 +77,7 @@ class Exchange:
         client = scope.get("client")
         self.peer: str = client[0] if client else ""
         self.address = self.peer  # the client's, which a trusted proxy may tell
-        self.request_id = new_request_id()
+        self.request_id = random_id(_REQUEST_ID_BYTES)
         self.headers: dict[bytes, bytes] = {}
         self.trace: Trace | None = None
         self.parent = ""
@@ -128,11 +123,11 @@ class Exchange:
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body; raises 413 when it is larger than `limit` bytes."""
-        self.check_length(limit)
         whole = None if self.cycle is None else self.cycle.whole_body()
         if whole is not None:
             self.consumed = True
             return whole if len(whole) <= limit else _refuse(limit)
+        self.check_length(limit)
         message = await self.receive()
         if message["type"] != "http.request":
             raise ClientDisconnectedError
@@ -214,7 +209,7 @@ class Response:
         self.media_type = media_type
         self.headers = list(headers)
         # Only an upstream's answer brings its own length.
-        self._is_sized = any(name == b"content-length" for name, _ in self.headers)
+        self._is_sized = b"content-length" in dict(self.headers)
         self._is_described = False
         self.sent_bytes = 0  # of the body
         self.aclose = aclose

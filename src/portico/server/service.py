@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from portico.contract.strict import StrictValidator
 
 logger = logging.getLogger("portico.server")
+_JSON = (dict, list)
 _OPAQUE = (bytes, bytearray, memoryview, AsyncIterator)
 
 
@@ -117,7 +118,7 @@ class Service:
             reply.headers = [self._located(name, value) for name, value in reply.headers]
         if not self.check.due():
             return
-        is_data = isinstance(body, dict | list) or not isinstance(body, _OPAQUE)
+        is_data = isinstance(body, _JSON) or not isinstance(body, _OPAQUE)
         looked_into = is_data and is_json(reply.media_type)
         seen = body if looked_into or body is None else ABSENT
         wrong = operation.check_response(reply.status, reply.media_type, seen, reply.headers)
