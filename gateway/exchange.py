@@ -121,12 +121,16 @@ class Exchange:
         small = b"content-length" in self.headers and self.content_length() <= _DISCARDED_BYTES
         return not self.consumed and not small and self.has_body()
 
-    async def read_body(self, limit: int) -> bytes:
-        """Return the whole body; raises 413 when it is larger than `limit` bytes."""
+    def whole_body(self, limit: int) -> bytes | None:
+        """Return the body if all of it is here; raises 413 when it is larger than `limit` bytes."""
         whole = None if self.cycle is None else self.cycle.whole_body()
-        if whole is not None:
-            self.consumed = True
-            return whole if len(whole) <= limit else _refuse(limit)
+        if whole is None:
+            return None
+        self.consumed = True
+        return whole if len(whole) <= limit else _refuse(limit)
+
+    async def read_body(self, limit: int) -> bytes:
+        """Return the whole body as it arrives; raises 413 when it is larger than `limit` bytes."""
         self.check_length(limit)
         message = await self.receive()
         if message["type"] != "http.request":
