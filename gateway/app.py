@@ -45,7 +45,6 @@ from portico.contract import (
 )
 from portico.contract.route import Router
 from portico.contract.security import declared_schemes, declared_scopes, needing
-from portico.contract.strict import StrictValidator
 from portico.durable import Durable
 from portico.server.service import ResponseCheck
 
@@ -236,7 +235,6 @@ class Gateway:
         upstream = Upstream(_upstream_options(name, settings, self.config, self.secrets))
         stack.push_async_callback(upstream.aclose)
         limits = self.config.limits
-        strict = settings.validation.mode == "strict"
         return UpstreamBackend(
             contract,
             upstream,
@@ -244,7 +242,7 @@ class Gateway:
             timeout_seconds=settings.timeout_seconds or limits.request_seconds,
             body_bytes=settings.body_bytes or limits.body_bytes,
             checked_bytes=limits.checked_response_bytes,
-            strict=StrictValidator(contract.document) if strict else None,
+            strict=settings.validation.strict(contract.document),
         )
 
     def _access_log(self, stack: contextlib.AsyncExitStack) -> AccessLog | None:

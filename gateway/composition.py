@@ -32,8 +32,15 @@ from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, idempotency_parameter, targets
 from portico.connectors.connection import Connection
-from portico.contract import Contract, ContractError, Finding, Operation, contract_paths, load
-from portico.contract.strict import StrictValidator
+from portico.contract import (
+    Contract,
+    ContractError,
+    FileCache,
+    Finding,
+    Operation,
+    contract_paths,
+    load,
+)
 from portico.crossref.engine import parse_url
 from portico.durable import Durable
 from portico.idempotency.claim import Claim
@@ -55,9 +62,10 @@ def load_contracts(config: Config) -> dict[str, Contract]:
         raise ConfigError("contracts", f"there is no folder {root}", "correct the path")
     findings: list[Finding] = []
     contracts: dict[str, Contract] = {}
+    cache = FileCache()  # the tiers share most files
     for path in contract_paths(root):
         try:
-            contract = load(path, root)
+            contract = load(path, root, cache)
         except ContractError as error:
             findings.extend(error.findings)
         else:
@@ -164,10 +172,9 @@ async def open_tiers(
             written = {**(injected or {}).get(name, {}), **api.settings}
             settings[name] = decode_settings(contract, written, secrets, provided)
             resources = await open_resources(stack, contract, settings[name], durable)
-            strict = None
-            if api.validation.mode == "strict":
-                strict = StrictValidator(contract.document)
-            services[name] = Service(contract, handlers, resources, api.validation, strict)
+            validation = api.validation
+            strict = validation.strict(contract.document)
+            services[name] = Service(contract, handlers, resources, validation, strict)
         today = dt.datetime.now(dt.UTC).date()
         for name, service in services.items():
             callers = layers.callers_of(name, contracts, today)

@@ -177,11 +177,18 @@ class Pipeline:
         deadline = self._deadline(exchange, backend.timeout_seconds)
         operation.check_accept(headers)
         key = "" if self._idempotency is None else self._idempotency.read(exchange, endpoint)
-        if operation.contents:
+        if b"content-encoding" in headers and operation.contents:
             exchange.note_coding()
         # What is remembered under a key includes the body.
         streamed = not key and backend.streams(operation, exchange)
-        body = None if streamed else await self._read(exchange, endpoint)
+        body = None
+        if not streamed and operation.contents and exchange.has_body():
+            body = exchange.whole_body(backend.body_bytes)
+            if body is None:
+                operation.find_content(headers)  # what nobody can read is not received first
+                body = await exchange.read_body(backend.body_bytes)
+            if exchange.packed:
+                body = await exchange.unpack(body, backend.body_bytes)
         checked = endpoint.without_body if streamed else operation
         document = checked.check_request(values, exchange.query, headers, body)
         if backend.strict is not None:
@@ -270,13 +277,6 @@ class Pipeline:
         if text.isdigit() and len(text) <= _TIMEOUT_DIGITS:
             seconds = min(seconds, int(text) / 1000)
         return Deadline(exchange.started + seconds)
-
-    async def _read(self, exchange: Exchange, endpoint: Endpoint) -> bytes | None:
-        """Return the body, or None where there is none or nobody wants it."""
-        if not exchange.has_body() or not endpoint.operation.contents:
-            return None
-        endpoint.operation.find_content(exchange.headers)
-        return await exchange.read_content(endpoint.backend.body_bytes)
 
     def _options(self, exchange: Exchange, leaf: Leaf[Endpoint]) -> Response:
         headers = [(b"allow", leaf.allow.encode())]
