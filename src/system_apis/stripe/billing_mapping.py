@@ -129,7 +129,9 @@ def invoice(record: Record, account: str) -> Invoice:
             "paid": from_stripe(paid, currency),
             "due": from_stripe(gross - paid, currency),
         },
-        "extensions": extensions(record, status=record.text("status")),
+        "extensions": extensions(
+            record, status=record.text("status"), subscriptionId=_subscription_of(record)
+        ),
     }
     if number := record.text("number"):
         result["number"] = number
@@ -138,6 +140,11 @@ def invoice(record: Record, account: str) -> Invoice:
     if (due := record.optional_integer("due_date")) is not None:
         result["dueDate"] = _day(due)
     return result
+
+
+def _subscription_of(invoice: Record) -> str:
+    """Return the subscription that made an invoice; empty where something else did."""
+    return invoice.record("parent").record("subscription_details").id_of("subscription")
 
 
 def _invoice_status(status: str, paid: int) -> InvoiceStatus:
