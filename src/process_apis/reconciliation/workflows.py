@@ -98,11 +98,12 @@ class Reconciliation:
             left, failures = await self._read(run, left)
             if not left:
                 return
-            cause = "; ".join(dict.fromkeys(failure["cause"] for failure in failures))
+            causes = (f"{failure['system']}: {failure['cause']}" for failure in failures)
+            cause = "; ".join(dict.fromkeys(causes))
             passing = all(failure["passing"] for failure in failures)
             if attempt == self._settings.retries or not passing:
                 await _step("give up", self._give_up, run.run_id, cause)
-                raise DeadLetterError(cause, system=failures[0]["system"])
+                raise DeadLetterError(failures[0]["cause"], system=failures[0]["system"])
             await _step("wait", self._wait, run.run_id, cause)
             await DBOS.sleep_async(self._settings.retry_seconds)
             await _step("go on", self._runs.go_on, run.run_id, READING)

@@ -71,7 +71,7 @@ class Reader:
             # The record that the page began after is gone. Reading again changes nothing.
             await self.stage.begin_again(place)
             return _failed(f"{listing.work}: {failure}", listing.system, passing=True)
-        return _failed(f"{failure.system}: {failure}", failure.system, passing=failure.passing)
+        return _failed(str(failure), failure.system, passing=failure.passing)
 
     def _is_compared(self, run: Run, listing: Listing, row: Row) -> bool:
         if listing.subject == "customers":

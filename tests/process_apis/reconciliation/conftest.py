@@ -97,8 +97,11 @@ class Network:
 
     def done(self, run_id: str, phase: str = "done", seconds: float = SECONDS) -> dict[str, Any]:
         """Return a run once it is done."""
-        assert eventually(lambda: self.run(run_id)["phase"] == phase, seconds), self.run(run_id)
-        return self.run(run_id)
+        ends = {phase, "done", "failed"}
+        assert eventually(lambda: self.run(run_id)["phase"] in ends, seconds), self.run(run_id)
+        run = self.run(run_id)
+        assert run["phase"] == phase, run
+        return run
 
     def compared(self, *subjects: str) -> list[dict[str, Any]]:
         """Compare, and return what was found."""
@@ -169,7 +172,12 @@ class Network:
         return self._accounts[code]
 
     def order(
-        self, systems: Sequence[str], number: str = "", *, price: str = "149.00", code: str = "C-1001"
+        self,
+        systems: Sequence[str],
+        number: str = "",
+        *,
+        price: str = "149.00",
+        code: str = "C-1001",
     ) -> str:
         """Place one confirmed order in some systems and return its number."""
         number = number or f"PO-{next(_numbers):05d}"
