@@ -147,6 +147,7 @@ class ServiceBackend:
             tiers=self._tiers,
             resources=self._service.resources,
             idempotency_key=self._scoped_key(exchange, operation, document),
+            media_type=_preferred(exchange, operation),
         )
         return _from_reply(await self._service.invoke(operation, call, document))
 
@@ -182,6 +183,11 @@ class ServiceBackend:
         caller = exchange.caller or ANONYMOUS
         fields[name] = scoped = combine(caller.client_id, caller.subject, key)
         return scoped
+
+
+def _preferred(exchange: Exchange, operation: Operation) -> str:
+    several = len(operation.produces) > 1
+    return operation.preferred(exchange.headers) if several else ""
 
 
 def _from_reply(reply: Reply) -> Response:

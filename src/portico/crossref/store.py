@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from secrets import token_hex
 from typing import Any, TypeVar, cast
@@ -178,6 +178,19 @@ class CrossReferences:
         )
         row = await self._run(lambda c: c.execute(wanted).one_or_none())
         return None if row is None else _link_of(row)
+
+    async def keys_of(
+        self, entity: str, system: str, instance: str, external_ids: Sequence[str]
+    ) -> Mapping[str, str]:
+        """Return the external keys of those records of a system that are linked, by their ids."""
+        wanted = sa.select(LINKS.c.external_id, LINKS.c.external_key).where(
+            LINKS.c.entity == entity,
+            LINKS.c.system == system,
+            LINKS.c.instance == instance,
+            LINKS.c.external_id.in_(external_ids),
+        )
+        rows = await self._run(lambda c: c.execute(wanted).all())
+        return {str(external_id): str(key) for external_id, key in rows}
 
     async def note_write(self, key: Key, *, version: str, written_hash: str) -> None:
         """Remember what we wrote, so that its echo is known when it comes back."""

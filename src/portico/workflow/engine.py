@@ -129,7 +129,7 @@ def _make_folder(database: WorkflowDatabase) -> None:
 
 async def _prepare(database: WorkflowDatabase, own: AsyncEngine, leases: Leases) -> None:
     try:
-        await create_tables(database, own)
+        await create_tables(own)
         # The lease is there before the first workflow is: nobody takes it for an orphan.
         await leases.renew()
     except (SQLAlchemyError, OSError) as error:

@@ -69,8 +69,11 @@ def amount(value: Decimal, currency: str) -> Money:
     return {"amount": found["amount"], "currency": found["currency"]}
 
 
-def customer(record: Record, realm_id: str, home: str) -> Customer:
-    """Return the canonical customer."""
+def customer(record: Record, realm_id: str, home: str, external_key: str = "") -> Customer:
+    """Return the canonical customer; its key is known here and not in QuickBooks."""
+    own: dict[str, object] = {"balance": decimal_text(record.decimal("Balance"))}
+    if external_key:
+        own["externalKey"] = external_key
     result: Customer = {
         "id": record.text("Id"),
         "type": "customer",
@@ -84,7 +87,7 @@ def customer(record: Record, realm_id: str, home: str) -> Customer:
         "status": "active" if record.flag("Active") else "inactive",
         "currency": currency_of(record, home),
         "addresses": _addresses(record),
-        "extensions": {SYSTEM: {"balance": decimal_text(record.decimal("Balance"))}},
+        "extensions": {SYSTEM: own},
     }
     if company := record.text("CompanyName"):
         result["legalName"] = company

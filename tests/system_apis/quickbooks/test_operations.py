@@ -68,6 +68,10 @@ async def test_a_customer_is_found_by_the_key_it_was_put_under(company: Company)
 
     assert before == {"items": []}
     assert after["items"] == [await call(company, "getCustomer", customerId="2")]
+    assert after["items"][0]["extensions"]["quickbooks"]["externalKey"] == "C-1002"
+    listed = (await call(company, "listCustomers"))["items"]
+    keyed = [found["id"] for found in listed if "externalKey" in found["extensions"]["quickbooks"]]
+    assert keyed == ["2"]
     assert "nextCursor" not in after
 
 

@@ -160,6 +160,7 @@ async def test_a_subscription_bills_at_once_and_ends(account: Account) -> None:
     assert (status, again) == (201, (200, made))
     assert made["items"][0]["billedEvery"] == "month"
     assert invoice["totals"]["gross"] == {"amount": "54.80", "currency": EUR}
+    assert invoice["extensions"]["stripe"]["subscriptionId"] == made["id"]
     assert ended["status"] == "ended"
     assert await call(account, "cancelSubscription", subscriptionId=made["id"]) == ended
     assert (await call(account, "listSubscriptions"))["items"] == [ended]
