@@ -110,7 +110,7 @@ async def resolve_conflict(
             await _check_free(parts, conflict["detail"]["place"], str(resolution["customerId"]))
         conflict = await parts.conflicts.decide(conflict_id, resolution, _actor(call))
     if conflict["kind"] == "match":
-        await starting.start_match(parts.durable, conflict["detail"]["place"], conflict_id)
+        await starting.start_match(parts.durable, [conflict["detail"]["place"]], conflict_id)
     else:
         await starting.start_sync(parts.durable, str(conflict["customer_id"]), conflict_id)
     return mapping.conflict(conflict)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from dbos import DBOS
 
 from portico.connectors.moments import from_text, timestamp
 from portico.connectors.watermarks import Change, Watermark, fresh_changes
+from portico.server.call import combine
 from portico.workflow.steps import Outcome, Steps
 from process_apis.customer_sync.app import Parts
 from process_apis.customer_sync.fields import hash_of, is_gone, values_of
@@ -30,6 +31,10 @@ MAX_PAGES = 20
 # QuickBooks tells of the changes of 30 days, and of at most 1,000; beyond, all is listed again.
 BOOKS_DAYS = timedelta(days=29)
 BOOKS_CHANGES = 1000
+
+
+# What a change calls for.
+Taken = Literal["nothing", "match", "sync"]
 
 
 class LookError(Exception):
@@ -160,16 +165,20 @@ class Looks:
             # A sandbox has the same ids for other customers: nothing is to be mixed.
             return {"cause": f"{system} is now {', '.join(sorted(found))}, and was {instance}"}
         taken = [await self._take_in_one(change) for change in fresh]
-        started = sum(taken)
+        new = [change for change, what in zip(fresh, taken, strict=True) if what == "match"]
+        if new:
+            versions = combine(*(change.version for change in new))
+            await start_match(self._parts.durable, [place_of(c.record) for c in new], versions)
+        echoes = taken.count("nothing")
         return {
             "seen": len(fresh),
-            "echoes": len(fresh) - started,
-            "started": started,
+            "echoes": echoes,
+            "started": len(fresh) - echoes,
             "cause": "",
         }
 
-    async def _take_in_one(self, change: Change[Any]) -> bool:
-        """Take a change in; False if it says only what is known."""
+    async def _take_in_one(self, change: Change[Any]) -> Taken:
+        """Know a record, and say what it calls for."""
         parts, place = self._parts, place_of(change.record)
         gone = is_gone(change.record)
         link = await parts.references.find_external(
@@ -177,16 +186,14 @@ class Looks:
         )
         if link is None:
             await parts.records.take_in(change.record, "gone" if gone else "new")
-            if not gone:
-                await start_match(parts.durable, place, change.version)
-            return not gone
+            return "nothing" if gone else "match"
         await parts.records.take_in(change.record, "gone" if gone else "matched")
         read_hash = hash_of(values_of(change.record))
         if not gone and link.is_echo(version="", read_hash=read_hash):
-            return False
+            return "nothing"
         customer_id = await parts.references.survivor(ENTITY, link.key.canonical_id)
         await start_sync(parts.durable, customer_id, f"{place['system']} {change.version}")
-        return True
+        return "sync"
 
     async def _end(self, system: str, ended: Mapping[str, Any]) -> None:
         """Keep how far the look came; the watermark moves when a list was gone through."""
@@ -209,8 +216,8 @@ class Looks:
         parts = self._parts
         for customer_id in await parts.customers.waiting_for(system):
             await start_sync(parts.durable, customer_id, run_id)
-        for place in await parts.records.new(system):
-            await start_match(parts.durable, place, run_id)
+        if places := await parts.records.new(system):
+            await start_match(parts.durable, places, run_id)
 
 
 async def _changes(records: Sequence[Mapping[str, Any]]) -> AsyncIterator[Change[Any]]:

@@ -5,13 +5,22 @@ These runs go one after the other, so that two records of one customer never bec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from dbos import DBOS
 
-from portico.crossref.records import Key, TakenError
+from portico.crossref.records import (
+    Claim,
+    ClaimedError,
+    ClaimLostError,
+    DeletedError,
+    Key,
+    Link,
+    TakenError,
+)
 from portico.server.call import combine
 from process_apis.customer_sync.app import Parts
 from process_apis.customer_sync.conflicts import Finding
@@ -30,6 +39,7 @@ from process_apis.customer_sync.tables import NOTES
 
 # 16 hexadecimal digits are 64 bits; the id has to fit where systems keep keys.
 _ID_DIGITS = 16
+_PLACE = ("system", "instance", "external_id")
 
 
 class Matches:
@@ -38,36 +48,40 @@ class Matches:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """Find out which customer a record is, and bring that into step."""
-        place = {name: str(payload[name]) for name in ("system", "instance", "external_id")}
-        run_id = str(DBOS.workflow_id)
-        found = await DBOS.run_step_async({"name": "match"}, self._match, place, run_id)
-        return dict(found)
+    async def run(self, payload: Mapping[str, Any]) -> dict[str, int]:
+        """Find out which customers some records are, and bring those into step."""
+        outcomes: Counter[str] = Counter()
+        for given in payload["places"]:
+            place = {name: str(given[name]) for name in _PLACE}
+            run_id = str(DBOS.workflow_id)
+            outcomes[await DBOS.run_step_async({"name": "match"}, self._match, place, run_id)] += 1
+        return dict(outcomes)
 
     async def merge(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Let one customer stand for another one from now on."""
         found = await DBOS.run_step_async({"name": "merge"}, self._merge, payload)
         return dict(found)
 
-    async def _match(self, place: Mapping[str, str], run_id: str) -> dict[str, Any]:
+    async def _match(self, place: Mapping[str, str], run_id: str) -> str:
         parts = self._parts
         record = await parts.records.find(place)
         if record is None or record["state"] == "gone":
-            return {"outcome": "gone"}
+            return "gone"
         customer_id = await self._known(place)
         if not customer_id:
             match = await self._decided(place) or await self._judge(place, record["identity"])
+            if match is None:
+                return "later"
             if match.unclear:
                 await self._ask(place, match, run_id)
-                return {"outcome": "unclear"}
+                return "unclear"
             customer_id = match.customer_id or new_id(place)
             if not await self._link(place, customer_id):
-                return {"outcome": "taken", "customerId": customer_id}
+                return "later"
         await parts.records.set_state(place, "matched")
         await self._settle(place)
         await start_sync(parts.durable, customer_id, run_id)
-        return {"outcome": "matched", "customerId": customer_id}
+        return "matched"
 
     async def _known(self, place: Mapping[str, str]) -> str:
         link = await self._parts.references.find_external(
@@ -77,8 +91,8 @@ class Matches:
             return ""
         return await self._parts.references.survivor(ENTITY, link.key.canonical_id)
 
-    async def _judge(self, place: Mapping[str, str], identity: Identity) -> Match:
-        """Return what a record is, by the records it is like."""
+    async def _judge(self, place: Mapping[str, str], identity: Identity) -> Match | None:
+        """Return what a record is, by the records it is like; None while that is not clear yet."""
         alike: dict[str, Likeness] = {}
         for other in await self._parts.records.alike(identity):
             known = await self._known(_place(other))
@@ -89,32 +103,31 @@ class Matches:
             owner = await self._parts.references.survivor(ENTITY, key.upper())
             if await self._parts.customers.find(owner) is not None:
                 alike[owner] = "same"
-        states = {known: await self._state(place, known) for known in alike}
-        if pending := sorted(known for known, state in states.items() if state == "pending"):
-            return Match(customer_id=pending[0])
-        return choose(
-            [
-                Candidate(customer_id=known, likeness=alike[known], taken=bool(states[known]))
-                for known in sorted(alike)
-            ]
-        )
+        candidates = []
+        for known in sorted(alike):
+            link = await self._parts.references.find(_key(place, known))
+            pending = link is not None and link.state == "pending"
+            if pending and await self._claim(place, known) is None:
+                # What is created there now may be this record: once that is linked, it is clear.
+                return None
+            taken = link is not None and not pending
+            candidates.append(Candidate(customer_id=known, likeness=alike[known], taken=taken))
+        return choose(candidates)
 
-    async def _state(self, place: Mapping[str, str], customer_id: str) -> str:
-        """Return the state of a customer's record in the system of another, empty without one."""
-        link = await self._parts.references.find(_key(place, customer_id))
-        return "" if link is None else link.state
+    async def _claim(self, place: Mapping[str, str], customer_id: str) -> Claim | Link | None:
+        """Return the right to link a record, or the link; None while another has the right."""
+        try:
+            return await self._parts.references.claim(_key(place, customer_id), customer_id, 0.0)
+        except (ClaimedError, DeletedError, TakenError):
+            return None
 
     async def _link(self, place: Mapping[str, str], customer_id: str) -> bool:
-        """Link a record; False if the customer is just being created in its system.
-
-        What is created there may be this record, or another one: once that is linked, it is clear.
-        """
-        parts = self._parts
-        await parts.customers.begin(customer_id)
-        with suppress(TakenError):
-            key = _key(place, customer_id)
-            await parts.references.adopt(key, place["external_id"], _external_key(place))
-            return True
+        """Link a record; False if that is not possible now."""
+        await self._parts.customers.begin(customer_id)
+        claim = await self._claim(place, customer_id)
+        if isinstance(claim, Claim):
+            with suppress(ClaimLostError, TakenError):
+                await self._parts.references.link(claim, place["external_id"])
         return await self._known(place) == customer_id
 
     async def _ask(self, place: Mapping[str, str], match: Match, run_id: str) -> None:
@@ -184,11 +197,5 @@ def _key(place: Mapping[str, str], customer_id: str) -> Key:
     )
 
 
-def _external_key(place: Mapping[str, str]) -> str:
-    """Return a key that no claim has: claims are under the customer's id."""
-    return f"id {place['external_id']}"
-
-
 def _place(record: Mapping[str, Any]) -> dict[str, str]:
-    names: Sequence[str] = ("system", "instance", "external_id")
-    return {name: str(record[name]) for name in names}
+    return {name: str(record[name]) for name in _PLACE}

@@ -6,7 +6,7 @@ is: two records that are one customer must not become two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portico.durable import Durable
@@ -27,11 +27,16 @@ async def start_sync(durable: Durable, customer_id: str, cause: str) -> str:
     return await workflows.start(run_id, SYNC, payload, lane=f"customer-sync {customer_id}")
 
 
-async def start_match(durable: Durable, place: Mapping[str, str], cause: str) -> str:
-    """Start finding out which customer a record is; the same cause starts it once."""
-    name = combine(place["system"], place["instance"], place["external_id"], cause)
+async def start_match(durable: Durable, places: Sequence[Mapping[str, str]], cause: str) -> str:
+    """Start finding out which customers records are; the same cause starts it once.
+
+    A page of them is one run: a lane begins about one run a second.
+    """
+    names = [each[name] for each in places for name in ("system", "instance", "external_id")]
     workflows = (await durable.ready()).workflows
-    return await workflows.start(f"match-{name}", MATCH, dict(place), lane=_MATCHES)
+    payload = {"places": [dict(place) for place in places]}
+    run_id = f"match-{combine('match', *names, cause)}"
+    return await workflows.start(run_id, MATCH, payload, lane=_MATCHES)
 
 
 async def start_merge(durable: Durable, merged_id: str, survivor_id: str, **more: Any) -> str:

@@ -8,14 +8,24 @@ nothing more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from dbos import DBOS
 
-from portico.crossref.records import Claim, Key, Link
-from portico.problems import NOT_FOUND
-from portico.workflow.steps import Outcome, Steps
+from portico.crossref.creating import LEASE_MARGIN_SECONDS
+from portico.crossref.records import (
+    Claim,
+    ClaimedError,
+    ClaimLostError,
+    DeletedError,
+    Key,
+    Link,
+    TakenError,
+)
+from portico.problems import CONFLICT, NOT_FOUND, UNAVAILABLE
+from portico.workflow.steps import STEP_SECONDS, Failure, Outcome, Steps
 from process_apis.customer_sync.app import Parts
 from process_apis.customer_sync.decision import (
     Decision,
@@ -31,6 +41,8 @@ from process_apis.customer_sync.looks import BOOKS, CRM, ENTITY, ERP, Looks
 from process_apis.customer_sync.matching import identity_of, likeness
 
 Json = dict[str, Any]
+# An attempt ends with its step; what it sent may arrive a little later.
+LEASE_SECONDS = STEP_SECONDS + LEASE_MARGIN_SECONDS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -186,28 +198,39 @@ class Syncs:
         claim = await DBOS.run_step_async(
             {"name": f"claim {system}"}, self._claim, customer_id, key
         )
+        if not claim:
+            return Outcome(failure=_just_now(system))
         create, parameter = self._create[system]
         outcome = await create({parameter: customer_id}, body=body_of(values), item="create")
-        if outcome.failure is None and claim:
-            await DBOS.run_step_async(
-                {"name": f"link {system}"}, self._link, customer_id, claim, outcome.body["id"]
-            )
+        await DBOS.run_step_async(
+            {"name": f"link {system}"}, self._link, customer_id, claim, outcome
+        )
         return outcome
 
     async def _claim(self, customer_id: str, key: Mapping[str, str]) -> dict[str, str]:
-        """Claim the record. Runs about one customer exclude one another, so no lease is needed."""
-        claim = await self._parts.references.claim(_key(customer_id, key), customer_id, 0.0)
+        """Claim the record; empty if it was matched meanwhile, or an attempt may be under way."""
+        references = self._parts.references
+        try:
+            claim = await references.claim(_key(customer_id, key), customer_id, LEASE_SECONDS)
+        except (ClaimedError, DeletedError):
+            return {}
         return {} if isinstance(claim, Link) else {**key, "owner": claim.owner}
 
-    async def _link(self, customer_id: str, claim: Mapping[str, str], external_id: str) -> None:
-        references, key = self._parts.references, _key(customer_id, claim)
-        known = await references.find(key)
-        if known is not None and known.state == "linked":
-            return
-        held = Claim(
-            key=key, external_key=customer_id, operation_id="", owner=claim["owner"], resumed=False
+    async def _link(self, customer_id: str, claimed: Mapping[str, str], outcome: Outcome) -> None:
+        """Link what was created, or give the claim back where nothing was."""
+        references, key = self._parts.references, _key(customer_id, claimed)
+        owner = claimed["owner"]
+        claim = Claim(
+            key=key, external_key=customer_id, operation_id="", owner=owner, resumed=False
         )
-        await references.link(held, external_id)
+        # The claim is lost if this was done before, or its time was up and the record was matched.
+        with suppress(ClaimLostError, TakenError):
+            if outcome.failure is None:
+                await references.link(claim, str(outcome.body["id"]))
+            elif outcome.failure.status == UNAVAILABLE.status:
+                await references.give_up(claim)
+            elif not outcome.failure.passing:
+                await references.release(claim)
 
     def _note(
         self, writing: _Writing, system: str, values: Mapping[str, Any], outcome: Outcome
@@ -225,6 +248,11 @@ class Syncs:
             if system in writing.sides:
                 # It is not told again before somebody says so, or something else is agreed.
                 writing.sides[system] = settle(side, values, side.now or {})
+
+
+def _just_now(system: str) -> Failure:
+    detail = f"it was just matched in {system}, or is being created there"
+    return Failure(status=CONFLICT.status, title="", detail=detail, system=system, passing=True)
 
 
 def _key(customer_id: str, place: Mapping[str, str]) -> Key:
