@@ -187,7 +187,8 @@ async def open_tiers(
         schedules: list[Schedule] = []
         for name in names:
             steps = Steps(contracts[name], contracts, clients[name])
-            workflows += workflows_of(contracts[name], steps, settings[name], durable)
+            resources = services[name].resources
+            workflows += workflows_of(contracts[name], steps, settings[name], durable, resources)
             schedules += schedules_of(contracts[name], settings[name])
         yield Tiers(
             contracts,

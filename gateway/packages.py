@@ -88,17 +88,21 @@ async def open_resources(
 
 
 def workflows_of(
-    contract: Contract, steps: Steps, settings: BaseModel | None, durable: Durable
+    contract: Contract,
+    steps: Steps,
+    settings: BaseModel | None,
+    durable: Durable,
+    resources: object,
 ) -> list[Workflow]:
     """Return the workflows of an API, as its `workflows` module defines them; it may have none.
 
-    They get `settings` and `durable` if they take them. Raises ContractError for a step that may
-    not be one.
+    They get `settings`, `durable` and the open `resources` if they take them. Raises ContractError
+    for a step that may not be one.
     """
     if not _has(contract, "workflows"):
         return []
     define = _module(contract, "workflows").workflows
-    offered = {"settings": settings, "durable": durable}
+    offered = {"settings": settings, "durable": durable, "resources": resources}
     keywords = {name: value for name, value in offered.items() if _takes(define, name)}
     try:
         return list(define(steps, **keywords))

@@ -224,6 +224,32 @@ class CrossReferences:
 
         await self._run(merge)
 
+    async def survivor(self, entity: str, canonical_id: str) -> str:
+        """Return what a canonical record is called after all its merges."""
+        return await self._run(lambda c: _survivor(c, entity, canonical_id))
+
+    async def take_over(self, entity: str, merged_id: str, survivor_id: str) -> None:
+        """Give the survivor of a merge the links of the merged record that it lacks itself."""
+
+        def take_over(connection: sa.Connection) -> None:
+            own = sa.select(LINKS.c.system, LINKS.c.instance).where(
+                LINKS.c.entity == entity, LINKS.c.canonical_id == survivor_id
+            )
+            held = {(row.system, row.instance) for row in connection.execute(own)}
+            of_merged = (LINKS.c.entity == entity) & (LINKS.c.canonical_id == merged_id)
+            for row in connection.execute(sa.select(LINKS).where(of_merged)).all():
+                if (row.system, row.instance) not in held and row.state != "pending":
+                    key = Key(
+                        entity=entity,
+                        canonical_id=merged_id,
+                        system=row.system,
+                        instance=row.instance,
+                    )
+                    moved = sa.update(LINKS).where(_is(key)).values(canonical_id=survivor_id)
+                    connection.execute(moved)
+
+        await self._run(take_over)
+
     async def _update(self, key: Key, values: dict[str, Any]) -> None:
         def update(connection: sa.Connection) -> None:
             changed = sa.update(LINKS).where(_is(_resolve(connection, key)))

@@ -71,6 +71,16 @@ async def get_customer(call: Call[QuickBooks], *, customer_id: str) -> models.Cu
         )
 
 
+async def change_customer(
+    call: Call[QuickBooks], *, customer_id: str, body: models.CustomerChange
+) -> models.Customer:
+    """Change what the body has of a customer."""
+    books, values = call.resources, mapping.customer_changes(body)
+    with as_problems():
+        record = await books.change("Customer", customer_id, values, call)
+        return mapping.customer(record, books.realm_id, books.currency)
+
+
 async def put_customer(
     call: Call[QuickBooks], *, external_key: str, body: models.NewCustomer
 ) -> Reply:

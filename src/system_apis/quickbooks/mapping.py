@@ -15,6 +15,7 @@ from system_apis.quickbooks.dialect import SYSTEM
 from system_apis.quickbooks.models import (
     Address,
     Customer,
+    CustomerChange,
     ExternalId,
     Invoice,
     InvoiceLine,
@@ -136,13 +137,21 @@ def _address(record: Record, role: Literal["billing", "shipping"]) -> Address:
 
 def customer_values(body: NewCustomer) -> dict[str, object]:
     """Return a customer as QuickBooks wants it; what the body leaves out is left out."""
-    values: dict[str, object] = {"DisplayName": body["name"], "CompanyName": body["name"]}
+    values = customer_changes(body)
+    if "currency" in body:
+        values["CurrencyRef"] = {"value": body["currency"]}
+    return values
+
+
+def customer_changes(body: NewCustomer | CustomerChange) -> dict[str, object]:
+    """Return what of a customer the body speaks of."""
+    values: dict[str, object] = {}
+    if "name" in body:
+        values |= {"DisplayName": body["name"], "CompanyName": body["name"]}
     if "email" in body:
         values["PrimaryEmailAddr"] = {"Address": body["email"]}
     if "phone" in body:
         values["PrimaryPhone"] = {"FreeFormNumber": body["phone"]}
-    if "currency" in body:
-        values["CurrencyRef"] = {"value": body["currency"]}
     for address in body.get("addresses", []):
         name = "BillAddr" if address["role"] == "billing" else "ShipAddr"
         values[name] = _address_values(address)

@@ -314,6 +314,19 @@ def account_values(body: models.NewCustomer, org: Org) -> dict[str, object]:
     }
 
 
+def account_changes(body: models.CustomerChange, org: Org) -> dict[str, object]:
+    """Return the fields of an account that the body speaks of."""
+    values: dict[str, object] = {}
+    if "name" in body:
+        values["Name"] = body["name"]
+    if "phone" in body:
+        values["Phone"] = body["phone"]
+    for place in body.get("addresses", []):
+        prefix = "Billing" if place["role"] == "billing" else "Shipping"
+        values.update(_address_values(org, prefix, place))
+    return values
+
+
 def _address_values(org: Org, prefix: str, place: models.NewAddress | None) -> dict[str, object]:
     street, city, postal_code, state, country = address_fields(org, prefix)
     given: Mapping[str, object] = {**place} if place else {}

@@ -235,11 +235,18 @@ async def list_sales(
 
 
 async def list_customers(
-    call: Call[R], *, q: str | None = None, limit: int | None = None, cursor: str | None = None
+    call: Call[R],
+    *,
+    q: str | None = None,
+    changed_since: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
 ) -> CustomerPage:
     """List customers."""
     reply = await call.invoke(
-        "system/tryton.v1", "listCustomers", {"q": q, "limit": limit, "cursor": cursor}
+        "system/tryton.v1",
+        "listCustomers",
+        {"q": q, "changedSince": changed_since, "limit": limit, "cursor": cursor},
     )
     return cast(CustomerPage, reply.body)
 
