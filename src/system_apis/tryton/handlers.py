@@ -166,6 +166,15 @@ async def confirm_sale(call: Call[Tryton], *, sale_id: str) -> models.Order:
             return order(await sales.confirm(erp, number), erp.instance)
 
 
+async def cancel_sale(call: Call[Tryton], *, sale_id: str) -> models.Order:
+    """Give a sale up, as long as nothing was made of it; as often as asked."""
+    number = _number(sale_id)
+    with as_problems():
+        async with call.resources.turns.hold((SALE_MODEL, number)):
+            erp = await _enter(call)
+            return order(await sales.cancel(erp, number), erp.instance)
+
+
 async def _enter(call: Call[Tryton]) -> Exchange:
     return await call.resources.enter(call.deadline, call.trace)
 
