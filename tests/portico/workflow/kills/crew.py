@@ -80,13 +80,14 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def crew() -> AsyncIterator[Crew]:
+async def crew(program: Path = WORKER) -> AsyncIterator[Crew]:
+    """Set a program up, and start its workers until the end of the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        str(WORKER),
+        str(program),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
     )
     workers = Crew(process)
     try:

@@ -1,26 +1,18 @@
 """A process that runs sales and ends where it is told to; started once, forked for each run.
 
-Commands come as JSON lines; each makes a child, whose end is told as a line. A child starts the
-sales it is given, waits for all that are in the journal, and prints their phases.
+A child starts the sales it is given, waits for all that are in the journal, and prints their
+phases.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
-import os
-import signal
-import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-from dbos._sys_db import SystemDatabase
 from flow import LEDGER, NAME, workflow  # beside this program
-from sqlalchemy.exc import SQLAlchemyError
 
 from portico.client.tiers import TierClient, targets
 from portico.contract import Operation, load
@@ -28,43 +20,15 @@ from portico.problems import SYSTEM_UNAVAILABLE, UNPROCESSABLE, Problem
 from portico.server.call import Call, Reply
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.engine import WorkflowOptions, open_workflows
-from portico.workflow.errors import WorkflowDatabaseError
 from portico.workflow.steps import Steps
 from portico.workflow.workflows import Workflows
+from tests.portico.workflow.kills.forking import CrashPoints, patiently, serve, tell
 
 SPECS = Path(__file__).parent.parent / "specs"
 BILLING = "process/billing.v1"
 CONTRACTS = {name: load(SPECS / f"{name}.yaml", SPECS) for name in (LEDGER, BILLING)}
 LEASE_SECONDS = 0.3
-_JOURNAL_WRITES = ("init_workflow", "record_operation_result", "update_workflow_outcome")
 _FINAL = {"succeeded", "dead"}
-
-
-class CrashPoints:
-    """Counts the places where the process could end, and ends it at one of them."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.count = 0
-
-    def reach(self) -> None:
-        self.count += 1
-        if self.count == self.at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around_journal(self) -> None:
-        """Put one before and one after each write of the journal."""
-        for name in _JOURNAL_WRITES:
-            setattr(SystemDatabase, name, self._around(getattr(SystemDatabase, name)))
-
-    def _around(self, write: Any) -> Any:
-        def wrapped(database: Any, *arguments: Any, **keywords: Any) -> Any:
-            self.reach()
-            written = write(database, *arguments, **keywords)
-            self.reach()
-            return written
-
-        return wrapped
 
 
 class OverHTTP:
@@ -110,15 +74,6 @@ async def run(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
                 await asyncio.sleep(0.05)
 
 
-async def patiently(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    """Return what the function returns, tried again while the database is away."""
-    while True:
-        try:
-            return await function(*arguments)
-        except (Problem, SQLAlchemyError, WorkflowDatabaseError):
-            await asyncio.sleep(0.2)
-
-
 async def _phases(workflows: Workflows, sales: list[str]) -> dict[str, str]:
     found = {}
     for sale in sales:
@@ -127,57 +82,11 @@ async def _phases(workflows: Workflows, sales: list[str]) -> dict[str, str]:
     return found
 
 
-def child(command: dict[str, Any]) -> None:
-    points = CrashPoints(command.get("crash_at", 0))
-    if points.at:
-        points.around_journal()
+def child(command: dict[str, Any], points: CrashPoints) -> None:
     logging.disable()
     phases = asyncio.run(patiently(run, command, points))
     tell(id=command["id"], phases=phases, points=points.count)
 
 
-def tell(**answer: Any) -> None:
-    os.write(1, json.dumps(answer).encode() + b"\n")
-
-
-class Children:
-    """The forked processes; the end of each is told, after all that it told itself."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[int, int] = {}
-        self._ended: set[int] = set()
-
-    def started(self, pid: int, number: int) -> None:
-        self._numbers[pid] = number
-        tell(id=number, pid=pid)
-        self.collect()
-
-    def collect(self, *_: object) -> None:
-        """Tell of those that ended; one may have ended before it was noted."""
-        with contextlib.suppress(ChildProcessError):
-            while (pid := os.waitpid(-1, os.WNOHANG)[0]) > 0:
-                self._ended.add(pid)
-        for pid in self._ended & self._numbers.keys():
-            self._ended.discard(pid)
-            tell(id=self._numbers[pid], ended=True)
-
-
-def main() -> None:
-    """Fork a child for each line."""
-    children = Children()
-    signal.signal(signal.SIGCHLD, children.collect)
-    for line in sys.stdin:
-        command = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            try:
-                child(command)
-            except BaseException as error:  # whatever it was, the test has to see it
-                tell(id=command["id"], error=repr(error))
-            os._exit(0)
-        children.started(pid, command["id"])
-
-
 if __name__ == "__main__":
-    main()
+    serve(child)
