@@ -22,8 +22,11 @@ class Settings(BaseModel):
     answer_seconds: float = Field(
         default=10.0, gt=0, le=300, description="after what time the answer is 202 instead of 201"
     )
+    first_retry_seconds: float = Field(
+        default=0.5, gt=0, le=86_400, description="how soon it tries again; later ever less soon"
+    )
     retry_seconds: float = Field(
-        default=30.0, gt=0, le=86_400, description="how long it waits before it tries again"
+        default=30.0, gt=0, le=86_400, description="how long it waits at most before a further try"
     )
 
 

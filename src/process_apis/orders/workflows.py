@@ -21,8 +21,10 @@ from process_apis.orders.app import Settings
 
 NAME = "orders.v1"
 ERP, STRIPE = "system/tryton.v1", "system/stripe.v1"
-# Thirty seconds apart, as the settings have it, this is five minutes: a restart of the ERP.
-RETRIES = 10
+# Half a second apart, then twice as long each time up to thirty seconds, as the settings have it,
+# this is five minutes: a busy record is over before the caller is told to wait, and a restart of
+# the ERP before people are.
+RETRIES = 15
 
 Try = Callable[[], Awaitable[Outcome]]
 
@@ -38,8 +40,9 @@ class RefusedError(Exception):
 class PlaceOrder:
     """The workflow of one order."""
 
-    def __init__(self, steps: Steps, retry_seconds: float) -> None:
-        self._retry_seconds = retry_seconds
+    def __init__(self, steps: Steps, settings: Settings) -> None:
+        self._first_pause_seconds = settings.first_retry_seconds
+        self._pause_seconds = settings.retry_seconds
         self._create_sale = steps.call(ERP, "createSale")
         self._confirm_sale = steps.call(ERP, "confirmSale")
         self._cancel_sale = steps.call(ERP, "cancelSale")
@@ -95,10 +98,11 @@ class PlaceOrder:
         Raises DeadLetterError when it still does not, RefusedError when it never will.
         """
         outcome = await attempt()
-        for _ in range(RETRIES):
+        for number in range(RETRIES):
             if not outcome.may_pass:
                 break
-            await DBOS.sleep_async(self._retry_seconds)
+            pause = min(self._first_pause_seconds * 2**number, self._pause_seconds)
+            await DBOS.sleep_async(pause)
             outcome = await attempt()
         failure = outcome.failure
         if failure is None:
@@ -110,4 +114,4 @@ class PlaceOrder:
 
 def workflows(steps: Steps, settings: Settings) -> Sequence[Workflow]:
     """Return the workflow of this API."""
-    return [Workflow(name=NAME, run=PlaceOrder(steps, settings.retry_seconds).run)]
+    return [Workflow(name=NAME, run=PlaceOrder(steps, settings).run)]

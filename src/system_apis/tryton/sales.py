@@ -56,7 +56,16 @@ async def find(erp: Exchange, party: int, reference: str) -> Record | None:
 
 async def _first(erp: Exchange, party: int, reference: str) -> Record | None:
     """Return number and state of the sale that stands for a name."""
-    found = await erp.search(
+    try:
+        found = await _named(erp, party, reference)
+    except RefusedError:
+        # Tryton had found a draft that was withdrawn before it read it. It does not find it again.
+        found = await _named(erp, party, reference)
+    return min(found, key=_rank, default=None)
+
+
+async def _named(erp: Exchange, party: int, reference: str) -> list[Record]:
+    return await erp.search(
         SALE_MODEL,
         fields=["state"],
         domain=[
@@ -68,7 +77,6 @@ async def _first(erp: Exchange, party: int, reference: str) -> Record | None:
         order=[["id", "ASC"]],
         limit=MAX_SALES_OF_A_NAME,
     )
-    return min(found, key=_rank, default=None)
 
 
 def _rank(sale: Record) -> tuple[int, int]:

@@ -34,14 +34,15 @@ async def ordering(
         async def open_orders(
             *,
             answer_seconds: float = ANSWER_SECONDS,
-            retry_seconds: float = RETRY_SECONDS,
+            first_retry_seconds: float = RETRY_SECONDS,
             **answers: Any,
         ) -> API:
             durable = Durable()
             placing = Placing(durable=durable, answer_seconds=answer_seconds)
             api = API("process/orders.v1", resources=placing, **answers)
             database = WorkflowDatabase.in_folder(tmp_path)
-            defined = workflows(api.steps, Settings(retry_seconds=retry_seconds))
+            settings = Settings(first_retry_seconds=first_retry_seconds, retry_seconds=3600.0)
+            defined = workflows(api.steps, settings)
             await stack.enter_async_context(opened(durable, database, defined, EventContracts({})))
             return api
 

@@ -499,7 +499,7 @@ async def test_an_order_that_takes_too_long_is_answered_202_and_placed_later(
 
 @pytest.mark.anyio
 async def test_an_outage_shows_its_tries_and_the_next_one(ordering: Ordering) -> None:
-    api = await ordering(answer_seconds=0.3, retry_seconds=3600.0, confirmSale=DOWN)
+    api = await ordering(answer_seconds=0.5, first_retry_seconds=3600.0, confirmSale=DOWN)
 
     reply = await api.call("createOrder", body=REQUEST, key="k")
 
