@@ -12,6 +12,7 @@ from portico.events.memory import MemoryLog
 from portico.events.outbox import Outbox
 from portico.webhooks.subscribers import Subscribers
 from portico.workflow.engine import WorkflowOptions, open_workflows
+from portico.workflow.projections import Projections
 from portico.workflow.watermarks import Watermarks
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ async def opened(
             dead_letters=Desk(workflows, MemoryLog(), Audit(own)),
             subscribers=Subscribers(database, own, []),
             watermarks=Watermarks(database, workflows.transactions),
+            projections=Projections(database, workflows.transactions),
         )
         durable.opened(parts)
         stack.callback(durable.closed)

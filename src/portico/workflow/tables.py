@@ -37,6 +37,17 @@ WATERMARKS = sa.Table(
 )
 """How far something was read. Values are ordered as text: times are written in one form."""
 
+PROJECTIONS = sa.Table(
+    "portico_projection",
+    METADATA,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("subject", sa.String(64), primary_key=True),
+    sa.Column("key", NAME, primary_key=True),
+    sa.Column("position", NAME, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+)
+"""What events made known. Positions are ordered as text, like the values of watermarks."""
+
 DISABLED_SUBSCRIBERS = sa.Table(
     "portico_disabled_subscriber",
     METADATA,

@@ -143,7 +143,7 @@ async def _get_products(
 
 async def _refuse_shortage(call: Call[Placing], quote: domain.Quote) -> None:
     skus = _distinct(line.product["sku"] for line in quote.lines)
-    report = await inventory.get_availability(call, skus=skus)
+    report = await inventory.get_availability(call, skus=skus, live=True)
     short = domain.shortages(quote, {item["sku"]: item for item in report["items"]})
     if short:
         raise domain.conflict(short)

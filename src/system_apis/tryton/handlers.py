@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portico.connectors.failures import as_problems
+from portico.connectors.moments import from_text
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
 from system_apis.tryton import models, pages, sales, stock
@@ -103,6 +104,16 @@ async def list_stock_levels(call: Call[Tryton], *, skus: list[str]) -> models.St
     """Return how much of each product is in each warehouse."""
     with as_problems():
         return {"items": await stock.levels(await _enter(call), skus)}
+
+
+async def list_stock_changes(
+    call: Call[Tryton], *, since: str, limit: int, cursor: str | None = None
+) -> Reply:
+    """Return the products of one page of moves that are new or changed."""
+    with as_problems():
+        erp = await _enter(call)
+        found = await stock.moves_since(erp, from_text(since), limit + 1, pages.after(cursor))
+        return pages.reply(stock.moved(found[:limit]), found, limit, {"since": since})
 
 
 async def list_sales(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -330,6 +331,25 @@ async def test_a_confirmed_sale_takes_its_stock(api: APIUnderTest, new_name: New
     assert after["onHand"] == before["onHand"]
     assert after["reserved"] == before["reserved"] + 3
     assert after["available"] == after["onHand"] - after["reserved"]
+
+
+async def test_a_product_whose_stock_a_sale_will_take_is_among_the_changes(
+    api: APIUnderTest, new_name: NewName
+) -> None:
+    since = (await created(api, an_order(new_name())))["updatedAt"]
+    sale = await created(api, an_order(new_name(), line("SCALE-S2", "1", "89.00")))
+    await confirm(api, sale["id"])
+
+    async def changes(**more: object) -> Any:
+        return (await api.invoke("listStockChanges", {"since": since, "limit": 100, **more})).body
+
+    later: Any = (await api.invoke("getSale", {"saleId": sale["id"]})).body
+    moment = datetime.fromisoformat(later["updatedAt"]) + timedelta(seconds=1)
+    found, first = await changes(), await changes(limit=1)
+
+    assert "SCALE-S2" in [item["sku"] for item in found["items"]]
+    assert len(first["items"]) == 1
+    assert (await changes(since=moment.isoformat()))["items"] == []
 
 
 async def test_confirming_again_changes_nothing(api: APIUnderTest, new_name: NewName) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 WORKER = Path(__file__).with_name("worker.py")
-START_SECONDS = 20.0
+# The first one waits for the program to be set up.
+START_SECONDS = 60.0
 ROOT = Path(__file__).parents[4]
 
 
