@@ -369,7 +369,7 @@ async def test_a_checkout_tells_a_shopper_no_more_than_helps(told: Any, shown: A
 @pytest.mark.anyio
 async def test_a_payment_is_passed_on() -> None:
     api = API("experience/storefront.v1")
-    payment = {"customerId": "cus_1", "paymentToken": "pm_card_visa"}
+    payment = {"payerId": "cus_1", "paymentToken": "pm_card_visa"}
 
     await api.call("placeOrder", body={**CHECKOUT, "payment": payment}, key="key-1")
 

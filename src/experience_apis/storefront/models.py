@@ -34,7 +34,7 @@ class ProductPage(TypedDict):
 class ShopPayment(TypedDict):
     """Who in Stripe pays, and with what."""
 
-    customerId: str
+    payerId: str
     paymentToken: str
 
 

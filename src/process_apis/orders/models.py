@@ -129,7 +129,7 @@ class OrderPage(TypedDict):
 class CardPayment(TypedDict):
     """Who in Stripe pays, and with what."""
 
-    customerId: str
+    payerId: str
     paymentToken: str
 
 

@@ -65,7 +65,7 @@ def adopted(order: Mapping[str, Any], payload: Mapping[str, Any]) -> dict[str, A
 def new_payment(payment: CardPayment, order: Mapping[str, Any]) -> dict[str, Any]:
     """Return the payment of an order: authorized now, taken when the order is confirmed."""
     return {
-        "customerId": payment["customerId"],
+        "customerId": payment["payerId"],
         "paymentToken": payment["paymentToken"],
         "amount": order["totals"]["gross"],
         "capture": "manual",

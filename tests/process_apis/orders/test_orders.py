@@ -32,7 +32,7 @@ REQUEST = {
 }
 READS = ["getCustomer", "listProducts"]
 WRITES = ["createSale", "confirmSale"]
-CARD = {"customerId": "cus_1", "paymentToken": "pm_card_visa"}
+CARD = {"payerId": "cus_1", "paymentToken": "pm_card_visa"}
 Ordering = Callable[..., Awaitable[API]]
 
 
@@ -537,7 +537,12 @@ async def test_an_order_by_card_is_authorized_confirmed_and_then_charged(
     assert reply.status == 201
     assert api.canned.operations() == [*READS, *PAYING, "confirmSale", "capturePayment"]
     asked = api.canned.only("putPayment").body
-    assert asked == {**CARD, "amount": {"amount": "392.04", "currency": "EUR"}, "capture": "manual"}
+    assert asked == {
+        "customerId": "cus_1",
+        "paymentToken": "pm_card_visa",
+        "amount": {"amount": "392.04", "currency": "EUR"},
+        "capture": "manual",
+    }
     assert api.canned.only("capturePayment").arguments == {"paymentId": "pi_1"}
 
 

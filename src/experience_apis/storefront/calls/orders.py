@@ -13,7 +13,7 @@ R = TypeVar("R")
 class CardPayment(TypedDict):
     """Who in Stripe pays, and with what."""
 
-    customerId: str
+    payerId: str
     paymentToken: str
 
 

@@ -65,7 +65,7 @@ class Trial:
     def _command(self, number: str) -> dict[str, Any]:
         name = placement_id("C-1001", number, 1)
         customers = self.bank.sandbox.state.table("customer")
-        payment = {"customerId": next(iter(customers)), "paymentToken": CARDS[self.kind]}
+        payment = {"payerId": next(iter(customers)), "paymentToken": CARDS[self.kind]}
         sale = {"customerId": "C-1001", "currency": "EUR", "poNumber": number, "lines": [LINE]}
         key = Path(self.erp.endpoint.key_reference.removeprefix("file:")).read_text("utf-8")
         return {
