@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +23,8 @@ _MARK = "inventory tryton stock"
 OVERLAP = timedelta(minutes=5)
 # As many as one question for levels may name.
 _PAGE = 50
+# A product that is called otherwise in the ERP cannot be asked for, here or there.
+_SKU = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z")
 
 
 class FailedError(Exception):
@@ -68,10 +71,11 @@ class Poll:
         number = 0
         while True:
             page = _body(await step(arguments, item=str(number)))
-            skus = [item["sku"] for item in page["items"] if item["sku"] not in done]
+            named = dict.fromkeys(item["sku"] for item in page["items"])
+            skus = [sku for sku in named if sku not in done and _SKU.match(sku)]
             done.update(skus)
             if skus:
-                yield number, list(dict.fromkeys(skus))
+                yield number, skus
             if not page.get("nextCursor"):
                 return
             arguments["cursor"] = page["nextCursor"]

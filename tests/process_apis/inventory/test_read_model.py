@@ -246,3 +246,18 @@ async def test_many_products_are_asked_for_in_one_request(warehouses: Warehouses
     body: Any = reply.body
     assert [item["sku"] for item in body["items"]] == skus
     assert [item["status"] for item in body["items"][:2]] == ["in_stock", "not_stocked"]
+
+
+async def test_a_product_that_cannot_be_asked_for_does_not_hold_up_the_others(
+    warehouses: Warehouses,
+) -> None:
+    warehouse = await warehouses()
+    await warehouse.poll(ago(60))
+    warehouse.api.canned.answers["listStockChanges"] = {
+        "items": [{"sku": "Grinder, used"}, {"sku": SKU}, {"sku": SKU}]
+    }
+
+    result = await warehouse.poll(ago(1))
+
+    assert "cause" not in result
+    assert warehouse.api.canned.made[-1].arguments["skus"] == [SKU]
