@@ -171,7 +171,7 @@ class Gateway:
             public_url=public_url,
         )
         return await stack.enter_async_context(
-            open_durable(options, durable, tiers.workflows, tiers.schedules)
+            open_durable(options, durable, tiers.workflows, tiers.schedules, tiers.subscriptions)
         )
 
     def _is_open(self, name: str) -> bool:

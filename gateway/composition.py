@@ -23,6 +23,7 @@ from gateway.packages import (
     open_resources,
     own_limiters,
     schedules_of,
+    subscriptions_of,
     workflows_of,
 )
 from gateway.specs import contracts_root
@@ -43,6 +44,7 @@ from portico.contract import (
 )
 from portico.crossref.engine import parse_url
 from portico.durable import Durable
+from portico.events.bus import Subscription
 from portico.idempotency.claim import Claim
 from portico.idempotency.key import applies
 from portico.idempotency.replay import Answer
@@ -111,6 +113,7 @@ class Tiers:
     connections: Mapping[str, Connection]
     workflows: Sequence[Workflow]
     schedules: Sequence[Schedule]
+    subscriptions: Sequence[Subscription]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +188,13 @@ async def open_tiers(
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
         workflows: list[Workflow] = []
         schedules: list[Schedule] = []
+        subscriptions: list[Subscription] = []
         for name in names:
             steps = Steps(contracts[name], contracts, clients[name])
             resources = services[name].resources
             workflows += workflows_of(contracts[name], steps, settings[name], durable, resources)
             schedules += schedules_of(contracts[name], settings[name])
+            subscriptions += subscriptions_of(contracts[name], durable)
         yield Tiers(
             contracts,
             _backends(config, services, clients),
@@ -197,6 +202,7 @@ async def open_tiers(
             _connections(services),
             workflows,
             schedules,
+            subscriptions,
         )
 
 

@@ -19,6 +19,7 @@ from gateway.config.records import unknown
 from gateway.config.secrets import SecretStore
 from portico.contract import Contract, ContractError, Finding, Position
 from portico.durable import Durable
+from portico.events.bus import Subscription
 from portico.limits.async_limiter import AsyncLimiter
 from portico.problems import Problem
 from portico.server.bind import Bound, bind
@@ -120,6 +121,13 @@ def schedules_of(contract: Contract, settings: BaseModel | None) -> list[Schedul
         return []
     define = getattr(_module(contract, "workflows"), "schedules", None)
     return [] if define is None else list(define(settings))
+
+
+def subscriptions_of(contract: Contract, durable: Durable) -> list[Subscription]:
+    """Return which events an API handles, as its `events` module says; it may have none."""
+    if not _has(contract, "events"):
+        return []
+    return list(_module(contract, "events").subscriptions(durable))
 
 
 def is_durable(contract: Contract) -> bool:

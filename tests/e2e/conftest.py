@@ -33,8 +33,8 @@ CLIENT = "everything"
 CARE = "customer-care"
 BOOKS = QuickBooksKind()
 SCOPES = (
-    "[storefront:read, storefront:write, orders:read, orders:write, inventory:read, catalog:read, "
-    "customer-360:read, "
+    "[storefront:read, storefront:write, orders:read, orders:write, inventory:read, "
+    "inventory:write, catalog:read, customer-360:read, "
     "tryton:read, tryton:write, stripe:read, stripe:write, "
     "quickbooks:read, quickbooks:write, salesforce:read, salesforce:write, sap:read, sap:write, "
     "operations:read, operations:write, order-to-cash:read, order-to-cash:write, "

@@ -43,6 +43,16 @@ NOTES = sa.Table(
     sa.Column("touched_at", sa.Double, nullable=False),
 )
 """What one run found out and others go by; `touched_at` is when it was last asked for."""
+PROJECTIONS = sa.Table(
+    "portico_projection",
+    METADATA,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("subject", sa.String(64), primary_key=True),
+    sa.Column("key", NAME, primary_key=True),
+    sa.Column("position", NAME, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+)
+"""What events made known. Positions are ordered as text, like the values of watermarks."""
 
 DISABLED_SUBSCRIBERS = sa.Table(
     "portico_disabled_subscriber",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 RETRY_AFTER_SECONDS = 10
 # The queue whose partitions are lanes.
 LANES = "portico-lanes"
+# How soon a workflow that another process runs is seen to have ended.
+_POLL_SECONDS = 0.05
 # One page of dead letters for an operator.
 MAX_LISTED = 500
 
@@ -63,6 +65,30 @@ class Workflows:
         UnknownWorkflowError, and Problem 503 when the database does not answer in time; the start
         may be repeated with the same id.
         """
+        await self._begin(workflow_id, name, payload, lane)
+        return workflow_id
+
+    async def run(
+        self, workflow_id: str, name: str, payload: object, *, seconds: float
+    ) -> WorkflowState:
+        """Start a workflow like `start`; return it at its end, or as it is after `seconds`."""
+        handle = await self._begin(workflow_id, name, payload, "")
+        return await self._at_end(handle, workflow_id, seconds)
+
+    async def wait(self, workflow_id: str, *, seconds: float) -> WorkflowState:
+        """Return a workflow that there is at its end, or as it is after `seconds`.
+
+        Raises Problem 503 when the database does not answer.
+        """
+        try:
+            handle: Any = await DBOS.retrieve_workflow_async(workflow_id)
+        except (SQLAlchemyError, OSError) as error:
+            self._leases.lost()
+            raise _unavailable() from error
+        return await self._at_end(handle, workflow_id, seconds)
+
+    async def _begin(self, workflow_id: str, name: str, payload: object, lane: str) -> Any:
+        """Return the engine's handle of a workflow once its start is durable."""
         function = self._find(name).start
         if not self.available:
             # Calls that would hang keep the few threads from those that would not.
@@ -80,11 +106,26 @@ class Workflows:
         if not done:
             raise _unavailable()
         try:
-            starting.result()
+            return starting.result()
         except (SQLAlchemyError, OSError) as error:
             self._leases.lost()
             raise _unavailable() from error
-        return workflow_id
+
+    async def _at_end(self, handle: Any, workflow_id: str, seconds: float) -> WorkflowState:
+        result = asyncio.create_task(
+            handle.get_result(polling_interval_sec=_POLL_SECONDS),
+            # Whoever waits, also a step of a workflow, does not note that it did.
+            context=contextvars.Context(),
+        )
+        result.add_done_callback(_seen)
+        try:
+            await asyncio.wait([result], timeout=seconds)
+        finally:
+            result.cancel()  # the waiting, not the workflow
+        state = await self.status(workflow_id)
+        if state is None:
+            raise LookupError(f"the workflow {workflow_id} was deleted meanwhile")
+        return state
 
     async def status(self, workflow_id: str) -> WorkflowState | None:
         """Return a workflow with its steps, None if there is none of this id.
@@ -160,20 +201,24 @@ class Workflows:
 
     def _settled(self, starting: asyncio.Task[object]) -> None:
         self._starting.discard(starting)
-        if not starting.cancelled():
-            starting.exception()  # whoever waited has seen it; nobody else will
+        _seen(starting)
 
     def __repr__(self) -> str:
         return f"<Workflows {len(self._registered)} definitions, available={self.available}>"
 
 
-async def _start(function: Any, workflow_id: str, payload: object, lane: str) -> None:
+async def _start(function: Any, workflow_id: str, payload: object, lane: str) -> Any:
     with SetWorkflowID(workflow_id):
         if not lane:
-            await DBOS.start_workflow_async(function, payload)
-            return
+            return await DBOS.start_workflow_async(function, payload)
         with SetEnqueueOptions(queue_partition_key=lane):
-            await DBOS.enqueue_workflow_async(LANES, function, payload)
+            return await DBOS.enqueue_workflow_async(LANES, function, payload)
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Take note of how a task ended: whoever waited has seen it; nobody else will."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _unavailable() -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portico.connectors.failures import as_problems
+from portico.connectors.moments import from_text
 from portico.connectors.replies import put_reply
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
@@ -125,6 +126,16 @@ async def list_stock_levels(call: Call[Tryton], *, skus: list[str]) -> models.St
         return {"items": await stock.levels(await _enter(call), skus)}
 
 
+async def list_stock_changes(
+    call: Call[Tryton], *, since: str, limit: int, cursor: str | None = None
+) -> Reply:
+    """Return the products of one page of moves that are new or changed."""
+    with as_problems():
+        erp = await _enter(call)
+        found = await stock.moves_since(erp, from_text(since), limit + 1, pages.after(cursor))
+        return pages.reply(stock.moved(found[:limit]), found, limit, {"since": since})
+
+
 async def list_sales(
     call: Call[Tryton],
     *,
@@ -184,6 +195,15 @@ async def confirm_sale(call: Call[Tryton], *, sale_id: str) -> models.Order:
         async with call.resources.turns.hold((SALE_MODEL, number)):
             erp = await _enter(call)
             return order(await sales.confirm(erp, number), erp.instance)
+
+
+async def cancel_sale(call: Call[Tryton], *, sale_id: str) -> models.Order:
+    """Give a sale up, as long as nothing was made of it; as often as asked."""
+    number = _number(sale_id)
+    with as_problems():
+        async with call.resources.turns.hold((SALE_MODEL, number)):
+            erp = await _enter(call)
+            return order(await sales.cancel(erp, number), erp.instance)
 
 
 async def _enter(call: Call[Tryton]) -> Exchange:

@@ -177,6 +177,19 @@ class StockLevels(TypedDict):
     items: list[InventoryLevel]
 
 
+class StockChange(TypedDict):
+    """A product whose stock changed."""
+
+    sku: str
+
+
+class StockChanges(TypedDict):
+    """One page of products whose stock changed."""
+
+    items: list[StockChange]
+    nextCursor: NotRequired[str]
+
+
 class Money(TypedDict):
     """An amount in one currency."""
 
