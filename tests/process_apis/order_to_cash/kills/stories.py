@@ -56,17 +56,23 @@ class Stripe:
         )
 
     def pay(self) -> None:
-        (invoice,) = self.ask("GET", "invoices")["data"]
-        self.ask("POST", f"invoices/{invoice['id']}/pay", payment_method="pm_card_visa")
+        """Pay the invoice of the newest subscription."""
+        path = f"invoices/{self._newest()['latest_invoice']}/pay"
+        self.ask("POST", path, payment_method="pm_card_visa")
 
     def refund(self) -> None:
-        (part,) = self.ask("GET", "invoice_payments")["data"]
+        """Give back 10.00 of what was paid for it."""
+        invoice = self._newest()["latest_invoice"]
+        (part,) = self.ask("GET", "invoice_payments", invoice=invoice)["data"]
         intent = part["payment"]["payment_intent"]
         self.ask("POST", "refunds", payment_intent=intent, amount="1000")
 
     def cancel(self) -> None:
-        (subscription,) = self.ask("GET", "subscriptions")["data"]
-        self.ask("DELETE", f"subscriptions/{subscription['id']}")
+        self.ask("DELETE", f"subscriptions/{self._newest()['id']}")
+
+    def _newest(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.ask("GET", "subscriptions", status="all")["data"][0]
+        return found
 
 
 Acts = Sequence[Callable[[Stripe], None]]
