@@ -21,6 +21,7 @@ from gateway.config import Config
 from gateway.config.secrets import SecretStore
 from gateway.embedded import open_embedded
 from gateway.packages import open_resources
+from gateway.steering import running_settings
 from portico.connectors.checkup import Check, check_up
 from portico.connectors.messages import Job
 from portico.contract import Contract
@@ -70,11 +71,16 @@ async def _examine(config: Config, contracts: Mapping[str, Contract]) -> dict[st
     secrets = SecretStore(config.data)
     found: dict[str, Sequence[Check]] = {}
     async with contextlib.AsyncExitStack() as stack:
+        # Others would give out refresh tokens that those that run do not know.
+        running = running_settings(config.data / "sandboxes")
         embedded = await stack.enter_async_context(
-            open_embedded(config, list(contracts), ProgressBar())
+            open_embedded(
+                config, [name for name in contracts if name not in running], ProgressBar()
+            )
         )
+        injected = {**running, **embedded.settings}
         settings = settings_of(
-            config, contracts, list(contracts), secrets=secrets, injected=embedded.settings
+            config, contracts, list(contracts), secrets=secrets, injected=injected
         )
         for name, contract in contracts.items():
             resources = await open_resources(stack, contract, settings[name], Durable())
