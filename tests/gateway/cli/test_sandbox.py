@@ -47,7 +47,7 @@ def sandbox(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], 
 def test_what_is_printed_is_configuration_that_works(tmp_path: Path, portico: Run) -> None:
     with sandbox(tmp_path, "--port", "0", "--only", "stripe") as (process, printed):
         config = tmp_path / "portico.yaml"
-        config.write_text("{}")
+        config.write_text("data: data\n")
         shown = json.loads(portico("sandbox", "--config", config, "show", "--json").out)
         settings = yaml.safe_load("".join(printed[2:-2]))["apis"]["system/stripe.v1"]["settings"]
         name = settings["api_key"].removeprefix("generated:")
@@ -83,7 +83,7 @@ def test_the_sandboxes_of_a_gateway_are_steered_by_who_owns_its_data(
     tmp_path: Path, portico: Run
 ) -> None:
     config = tmp_path / "portico.yaml"
-    config.write_text("embedded: {redis: false}\n")
+    config.write_text("data: data\nembedded: {redis: false}\n")
 
     def steer(action: str, *words: str) -> Done:
         return portico("sandbox", "--config", config, action, *words)
