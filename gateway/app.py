@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute
 
 from gateway.access_log import AccessLog
 from gateway.authorization_server import Offered, key_ring, open_authorization_server
-from gateway.composition import Tiers, choose, load_contracts, open_tiers
+from gateway.choice import choose, switched_off
+from gateway.composition import Tiers, load_contracts, open_tiers
 from gateway.config import Config, ConfigError, External, records
 from gateway.config.load import NOT_OPTIONS
 from gateway.config.secrets import SecretStore
@@ -218,6 +219,9 @@ class Gateway:
     def _offered(self, contracts: Sequence[Contract], public_url: str) -> Offered:
         return Offered(
             scopes=scopes_of(contracts),
+            withheld_scopes=scopes_of(
+                [self.contracts[name] for name in switched_off(self.contracts, self.config)]
+            ),
             scope_texts=_scope_texts(contracts),
             resources=[public_url, *(public_url + contract.base_path for contract in contracts)],
             names=list(self.contracts),

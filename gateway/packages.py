@@ -159,15 +159,20 @@ def _holds_secret(annotation: Any) -> bool:
 
 
 def _explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
-    """Return the first thing that is wrong; the value may be a secret and is not repeated."""
+    """Return everything that is missing, else the first thing that is wrong.
+
+    The value may be a secret and is not repeated.
+    """
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     known = sorted(model.model_fields)
+    missing = [str(one["loc"][-1]) for one in error.errors() if one["type"] == "missing"]
     if first["type"] == "extra_forbidden":
         found = unknown((name,), known)
         return ConfigError(f"{where}.{name}", f"the setting {found.cause}", found.hint)
-    if first["type"] == "missing":
-        return ConfigError(where, f"lacks {name}", f"add `{name}:` here")
+    if missing:
+        hint = f"add `{missing[0]}:` here, or write `off` instead of the section of the API"
+        return ConfigError(where, f"lacks {' and '.join(missing)}", hint)
     return ConfigError(f"{where}.{name}", first["msg"], f"its settings are {', '.join(known)}")
 
 
