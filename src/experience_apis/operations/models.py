@@ -18,9 +18,9 @@ class DeadLetter(TypedDict):
 
 
 class DeadLetterList(TypedDict):
-    """Dead letters, the oldest first."""
+    """A page of dead letters, the oldest first."""
 
-    total: int
+    nextCursor: NotRequired[str]
     items: list[DeadLetter]
 
 

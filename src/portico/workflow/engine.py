@@ -99,7 +99,9 @@ async def open_workflows(
         DBOS.launch()
         await DBOS.register_queue_async(LANES, partition_concurrency=1)
         await stack.enter_async_context(Sweeper(leases, running).sweeping())
-        workflows = Workflows(functions, leases, transactions, options.start_timeout_seconds)
+        workflows = Workflows(
+            functions, leases, transactions, options.start_timeout_seconds, options.name
+        )
         for schedule in (*schedules, retention.SCHEDULE):
             await workflows.schedule(schedule)
         yield workflows

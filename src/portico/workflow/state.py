@@ -18,7 +18,6 @@ _PHASES: Mapping[str, str] = {
     "ERROR": "dead",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "dead",
 }
-DEAD = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 POISON = "the process ended each time the workflow was run"
 _SLEEP = "DBOS.sleep"
 

@@ -14,10 +14,11 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico.problems import UNAVAILABLE, Problem
+from portico.workflow.dead import MAX_LISTED, DeadWorkflows, Position
 from portico.workflow.definition import Schedule
 from portico.workflow.errors import UnknownWorkflowError
 from portico.workflow.leases import Leases
-from portico.workflow.state import DEAD, WorkflowState, state_from
+from portico.workflow.state import WorkflowState, state_from
 from portico.workflow.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 RETRY_AFTER_SECONDS = 10
 # The queue whose partitions are lanes.
 LANES = "portico-lanes"
-# One page of dead letters for an operator.
-MAX_LISTED = 500
 
 
 class Workflows:
@@ -40,11 +39,13 @@ class Workflows:
         leases: Leases,
         transactions: Transactions,
         start_timeout_seconds: float,
+        application: str,
     ) -> None:
         self._registered = registered
         self._leases = leases
         self._start_timeout_seconds = start_timeout_seconds
         self._starting: set[asyncio.Task[object]] = set()
+        self._dead = DeadWorkflows(transactions.engine, application)
         self.transactions = transactions
 
     @property
@@ -100,12 +101,24 @@ class Workflows:
             self._leases.lost()
             raise _unavailable() from error
 
-    async def list_dead(self, name: str | None = None) -> list[WorkflowState]:
-        """Return the dead letters, the oldest first and without their steps."""
-        found = await DBOS.list_workflows_async(
-            status=list(DEAD), name=_names(name), limit=MAX_LISTED
-        )
-        return [state_from(status) for status in found]
+    async def list_dead(
+        self,
+        name: str | None = None,
+        *,
+        after: Position | None = None,
+        limit: int = MAX_LISTED,
+    ) -> list[WorkflowState]:
+        """Return a page of the dead letters, in the order they died and without their steps.
+
+        It begins after a position, which `position_of` returns of the last one of the page before.
+        """
+        ids = await self._dead.after(after or Position(), limit, names=_names(name))
+        if not ids:
+            return []
+        found = {one.workflow_id: one for one in await DBOS.list_workflows_async(workflow_ids=ids)}
+        # One that was replayed in between is none any more.
+        states = [state_from(found[one]) for one in ids if one in found]
+        return [state for state in states if state.phase == "dead"]
 
     async def replay(self, workflow_id: str) -> bool:
         """Run a dead workflow again from the step that failed; False if it is not dead.
@@ -165,6 +178,13 @@ class Workflows:
 
     def __repr__(self) -> str:
         return f"<Workflows {len(self._registered)} definitions, available={self.available}>"
+
+
+def position_of(state: WorkflowState) -> Position:
+    """Return the place of a dead workflow in their list."""
+    return Position(
+        died_at=round(state.updated_at.timestamp() * 1000), workflow_id=state.workflow_id
+    )
 
 
 async def _start(function: Any, workflow_id: str, payload: object, lane: str) -> None:

@@ -195,6 +195,36 @@ def test_the_command_line_lists_shows_replays_and_discards(
     assert empty == (0, "0 dead letters\n")
 
 
+def test_the_list_is_read_page_by_page(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "portico.yaml"
+    config.write_text(f"data: {served.gateway.config.data}\nidentity: {{issuer: '{PUBLIC_URL}'}}\n")
+    for number in range(102):
+        deliver(served, tmp_path / "needed", f"msg_{number}")
+    letters_of_page = {"limit": 60, "kind": "workflow"}
+
+    def two_pages() -> tuple[Any, Any]:
+        first = ask(served, "GET", "/dead-letters", params=letters_of_page)
+        cursor = first.json().get("nextCursor")
+        return first, ask(served, "GET", "/dead-letters", params={"cursor": cursor, "limit": 60})
+
+    assert eventually(lambda: len(two_pages()[1].json().get("items", [])) == 42)
+    first, second = two_pages()
+    names = [letter["id"] for answer in (first, second) for letter in answer.json()["items"]]
+    unknown = ask(served, "GET", "/dead-letters", params={"cursor": "none"})
+    code = main(["dlq", "--config", str(config), "--url", served.url, "list", "--kind", "workflow"])
+    listed = capsys.readouterr().out
+
+    assert len(set(names)) == 102
+    assert "nextCursor" not in second.json()
+    link = first.headers["link"]
+    assert link.startswith("<?kind=workflow&limit=60&cursor=")
+    assert link.endswith('rel="next"')
+    assert (unknown.status_code, code) == (404, 1)
+    assert listed.endswith("102 dead letters\n")
+
+
 def test_the_command_line_says_what_is_wrong(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
