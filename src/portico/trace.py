@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z")
 _KNOWN_FLAGS = 0x03  # sampled and random; every other flag is zeroed when passed on
@@ -59,6 +60,19 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"<Trace {self.trace_id} {self.span_id}>"
+
+
+_CURRENT: ContextVar[Trace | None] = ContextVar("portico.trace", default=None)
+
+
+def enter(trace: Trace) -> None:
+    """Let what this task does from now on belong to a trace."""
+    _CURRENT.set(trace)
+
+
+def current() -> Trace:
+    """Return the trace that this task belongs to, or a new one."""
+    return _CURRENT.get() or Trace.start()
 
 
 def _span_id() -> str:

@@ -72,6 +72,7 @@ class Workflow(TypedDict):
     createdAt: str
     updatedAt: str
     attempts: int
+    traceId: str
     nextWakeAt: NotRequired[str]
     error: NotRequired[str]
     steps: list[WorkflowStep]

@@ -15,6 +15,7 @@ from portico.problems import CONTRACT_VIOLATION, DEADLINE_EXCEEDED, Problem
 from portico.server.bind import Bound
 from portico.server.call import Call, Reply
 from portico.server.validation import Validation
+from portico.trace import enter
 
 logger = logging.getLogger("portico.server")
 _OPAQUE = (bytes, bytearray, memoryview, AsyncIterator)
@@ -91,6 +92,7 @@ class Service:
         limit = self._watch.until(call.deadline)
         try:
             with limit:
+                enter(call.trace)
                 reply = await self._handlers[operation.operation_id](call, document)
         except TimeoutError:
             if limit.cancelled:

@@ -14,6 +14,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico.problems import UNAVAILABLE, Problem
+from portico.trace import Trace, current
 from portico.workflow.dead import MAX_LISTED, DeadWorkflows, Position
 from portico.workflow.definition import Schedule
 from portico.workflow.errors import UnknownWorkflowError
@@ -69,7 +70,7 @@ class Workflows:
             # Calls that would hang keep the few threads from those that would not.
             raise _unavailable()
         starting: asyncio.Task[object] = asyncio.create_task(
-            _start(function, workflow_id, payload, lane),
+            _start(function, workflow_id, payload, lane, current().child()),
             # Whoever starts it, also a step of a workflow, it is nobody's child: a run that is
             # done again finds it by its id.
             context=contextvars.Context(),
@@ -187,13 +188,15 @@ def position_of(state: WorkflowState) -> Position:
     )
 
 
-async def _start(function: Any, workflow_id: str, payload: object, lane: str) -> None:
+async def _start(function: Any, workflow_id: str, payload: object, lane: str, trace: Trace) -> None:
+    # In the journal it survives with the workflow: the calls of its steps continue it.
+    _, parent = trace.headers()[0]
     with SetWorkflowID(workflow_id):
         if not lane:
-            await DBOS.start_workflow_async(function, payload)
+            await DBOS.start_workflow_async(function, payload, trace=parent)
             return
         with SetEnqueueOptions(queue_partition_key=lane):
-            await DBOS.enqueue_workflow_async(LANES, function, payload)
+            await DBOS.enqueue_workflow_async(LANES, function, payload, trace=parent)
 
 
 def _unavailable() -> Problem:

@@ -245,7 +245,7 @@ def test_the_command_line_says_what_is_wrong(
     assert "does not answer" in away[1]
 
 
-def test_what_was_left_is_done_by_the_next_process(tmp_path: Path) -> None:
+def test_DUR_10_what_was_left_is_done_by_the_next_process(tmp_path: Path) -> None:  # noqa: N802
     needs = tmp_path / "needed"
     config = Config.model_validate(settings(tmp_path))
     with serving(config) as first:
@@ -339,3 +339,17 @@ def test_a_step_that_may_take_effect_twice_does_not_start(tmp_path: Path) -> Non
     assert finding.rule == "unsafe-step"
     assert finding.position.file.name == "careless.v1.yaml"
     assert "postEntry of system/ledger.v1" in finding.message
+
+
+def test_a_delivery_and_the_run_it_starts_have_one_trace(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The access log says at the door under which trace the run is found."""
+    chosen = settings(tmp_path, access_log="stdout")
+    with serving(Config.model_validate(chosen)) as gateway:
+        deliver(gateway, tmp_path / "needed")
+        answer = ask(gateway, "GET", f"/workflows/{quote('webhook:shop:msg_1', safe='')}")
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line[:1] == "{"]
+
+    (door,) = [line for line in lines if line.get("path") == "/webhooks/{name}"]
+    assert door["trace"] == answer.json()["traceId"]
