@@ -35,7 +35,7 @@ from portico.problems import (
     Problem,
 )
 from portico.server.call import Caller
-from portico.trace import Trace
+from portico.trace import Trace, enter
 
 logger = logging.getLogger("portico.gateway")
 
@@ -46,7 +46,8 @@ NO_PROXIES = TrustedProxies()
 NO_TRAFFIC = Traffic()
 # What the log says of a request whose client left before it was read; nginx made it known.
 CLIENT_LEFT = 499
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+# Of another tier: that of a request, or the id of the workflow that calls.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:~@+=-]{1,200}\Z")
 _TIMEOUT_DIGITS = 9  # eleven days
 _TIMEOUT = TIMEOUT_HEADER.encode()
 # Answers to authenticated requests are for their caller only (RFC 6750, 5.3).
@@ -136,6 +137,8 @@ class Pipeline:
                 message["headers"] = [*fields, (b"x-request-id", exchange.request_id.encode())]
             await send(message)
 
+        exchange.trace = Trace.start()
+        enter(exchange.trace)  # a webhook may start a workflow
         exchange.scope[REQUEST_ID] = exchange.request_id
         exchange.scope[PEER] = exchange.peer
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z")
 _KNOWN_FLAGS = 0x03  # sampled and random; every other flag is zeroed when passed on
@@ -65,6 +66,19 @@ def random_id(size_bytes: int) -> str:
     """Return hexadecimal digits that are unlikely to repeat, not secret, and not all zero."""
     # A fifth of the time that formatting the number takes.
     return (random.getrandbits(8 * size_bytes) or 1).to_bytes(size_bytes, "big").hex()
+
+
+_CURRENT: ContextVar[Trace | None] = ContextVar("portico.trace", default=None)
+
+
+def enter(trace: Trace) -> None:
+    """Let what this task does from now on belong to a trace."""
+    _CURRENT.set(trace)
+
+
+def current() -> Trace:
+    """Return the trace that this task belongs to, or a new one."""
+    return _CURRENT.get() or Trace.start()
 
 
 def _combine(states: Sequence[str]) -> str:

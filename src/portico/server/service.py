@@ -14,6 +14,7 @@ from portico.problems import CONTRACT_VIOLATION, DEADLINE_EXCEEDED, Problem
 from portico.server.bind import Bound
 from portico.server.call import Call, Reply
 from portico.server.validation import Validation
+from portico.trace import enter
 
 if TYPE_CHECKING:
     from portico.contract.strict import StrictValidator
@@ -94,6 +95,7 @@ class Service:
         limit = self._watch.until(call.deadline)
         try:
             with limit:
+                enter(call.trace)
                 reply = await self._handlers[operation.operation_id](call, document)
         except TimeoutError:
             if limit.cancelled:
