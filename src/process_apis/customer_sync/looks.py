@@ -18,8 +18,8 @@ from portico.connectors.watermarks import Change, Watermark, fresh_changes
 from portico.server.call import combine
 from portico.workflow.steps import Outcome, Steps
 from process_apis.customer_sync.app import Parts
-from process_apis.customer_sync.fields import hash_of, is_gone, values_of
-from process_apis.customer_sync.starting import start_match, start_sync
+from process_apis.customer_sync.fields import hash_of, is_gone, merged_into, values_of
+from process_apis.customer_sync.starting import start_match, start_merge, start_sync
 from process_apis.customer_sync.store import place_of
 
 ENTITY = "customer"
@@ -34,7 +34,7 @@ BOOKS_CHANGES = 1000
 
 
 # What a change calls for.
-Taken = Literal["nothing", "match", "sync"]
+Taken = Literal["nothing", "match", "sync", "merge"]
 
 
 class LookError(Exception):
@@ -192,8 +192,20 @@ class Looks:
         if not gone and link.is_echo(version="", read_hash=read_hash):
             return "nothing"
         customer_id = await parts.references.survivor(ENTITY, link.key.canonical_id)
+        other = await self._master(change.record) if gone else ""
+        if other and other != customer_id:
+            await start_merge(parts.durable, customer_id, other, place=place)
+            return "merge"
         await start_sync(parts.durable, customer_id, f"{place['system']} {change.version}")
         return "sync"
+
+    async def _master(self, record: Mapping[str, Any]) -> str:
+        """Return the customer whose record a record was merged into, empty if that is unknown."""
+        references, place = self._parts.references, place_of(record)
+        link = await references.find_external(
+            ENTITY, place["system"], place["instance"], merged_into(record)
+        )
+        return "" if link is None else await references.survivor(ENTITY, link.key.canonical_id)
 
     async def _end(self, system: str, ended: Mapping[str, Any]) -> None:
         """Keep how far the look came; the watermark moves when a list was gone through."""

@@ -158,6 +158,9 @@ class Matches:
         merged_id, survivor_id = str(payload["mergedId"]), str(payload["survivorId"])
         try:
             if await parts.references.survivor(ENTITY, merged_id) != survivor_id:
+                if place := payload.get("place"):
+                    # Before the id leads to the survivor, whose record there lives on.
+                    await parts.references.bury(_key(place, merged_id))
                 await parts.references.merge(ENTITY, merged_id, survivor_id)
         except TakenError as error:
             return {"phase": "done", "cause": str(error), "customerId": survivor_id}
@@ -169,7 +172,7 @@ class Matches:
             "customer_id": survivor_id,
             "at": now(),
             "kind": "merged",
-            "detail": {"customerId": merged_id},
+            "detail": {"customerId": merged_id, **payload.get("place", {})},
             "actor": str(payload.get("actor", "")),
         }
         await parts.database.run(lambda connection: put_row(connection, NOTES, note))
