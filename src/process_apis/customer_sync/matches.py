@@ -21,6 +21,7 @@ from portico.crossref.records import (
     Link,
     TakenError,
 )
+from portico.problems import Problem
 from portico.server.call import combine
 from process_apis.customer_sync.app import Parts
 from process_apis.customer_sync.conflicts import Finding
@@ -78,9 +79,13 @@ class Matches:
             customer_id = match.customer_id or new_id(place)
             if not await self._link(place, customer_id):
                 return "later"
+        try:
+            await start_sync(parts.durable, customer_id, run_id)
+        except Problem:
+            # The workflow database is away: the record is new until that is done.
+            return "later"
         await parts.records.set_state(place, "matched")
         await self._settle(place)
-        await start_sync(parts.durable, customer_id, run_id)
         return "matched"
 
     async def _known(self, place: Mapping[str, str]) -> str:
