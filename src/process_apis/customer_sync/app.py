@@ -49,9 +49,9 @@ class Settings(BaseModel):
         "say it themselves",
     )
     poll: str = Field(
-        default="0 * * * * *",
-        description="when each system is asked for its changes, as cron with seconds; empty is "
-        "never",
+        default="",
+        description="when each system is asked for its changes, as cron with seconds, such as "
+        "`0 * * * * *`; empty is never: customers are kept in step only where this is set",
     )
     references_url: str = Field(
         description="the database of the cross-references, as `references.url` has it"

@@ -73,6 +73,12 @@ def hash_of(values: Values) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def merged_into(record: Mapping[str, Any]) -> str:
+    """Return the record that one was merged into by people in its system, empty if it was not."""
+    own = record.get("extensions", {}).get(record["source"]["system"], {})
+    return str(own.get("masterRecordId") or own.get("replacedBy") or "")
+
+
 def is_gone(record: Mapping[str, Any]) -> bool:
     """Tell whether a record was deleted, or set aside, which is how ERP and books delete one."""
     return record.get("deleted") is True or record["status"] == "inactive"

@@ -74,7 +74,10 @@ class Keeping:
                 }
 
     async def keep(self, outcome: Json, run_id: str) -> None:
-        """Keep what a sync came to."""
+        """Keep what a sync came to, unless the customer was merged meanwhile."""
+        customer_id = outcome["customerId"]
+        if await self._parts.references.survivor(ENTITY, customer_id) != customer_id:
+            return
         for number, finding in enumerate(_findings(outcome)):
             await self._parts.conflicts.open(finding, f"{run_id} {number}")
         await self._note_links(outcome)
@@ -94,8 +97,11 @@ class Keeping:
         for system, side in outcome["sides"].items():
             key = _key(outcome["customerId"], system, instances[system])
             await references.note_write(key, version="", written_hash=hash_of(side["seen"]))
-        for system in outcome["gone"]:
-            await references.bury(_key(outcome["customerId"], system, instances[system]))
+        for system, external_id in outcome["gone"].items():
+            key = _key(outcome["customerId"], system, instances[system])
+            link = await references.find(key)
+            if link is not None and link.external_id == external_id:
+                await references.bury(key)
 
 
 def _apply(loaded: Json, conflict: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ to its end, over several looks if it is long, before the watermark moves on.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -15,11 +16,12 @@ from dbos import DBOS
 
 from portico.connectors.moments import from_text, timestamp
 from portico.connectors.watermarks import Change, Watermark, fresh_changes
+from portico.problems import Problem
 from portico.server.call import combine
 from portico.workflow.steps import Outcome, Steps
 from process_apis.customer_sync.app import Parts
-from process_apis.customer_sync.fields import hash_of, is_gone, values_of
-from process_apis.customer_sync.starting import start_match, start_sync
+from process_apis.customer_sync.fields import hash_of, is_gone, merged_into, values_of
+from process_apis.customer_sync.starting import start_match, start_merge, start_sync
 from process_apis.customer_sync.store import place_of
 
 ENTITY = "customer"
@@ -34,7 +36,7 @@ BOOKS_CHANGES = 1000
 
 
 # What a change calls for.
-Taken = Literal["nothing", "match", "sync"]
+Taken = Literal["nothing", "match", "sync", "merge"]
 
 
 class LookError(Exception):
@@ -63,15 +65,10 @@ class Looks:
         self._get_from_books = steps.call(BOOKS, "getCustomer")
 
     async def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """Look at a system, and take up again what waits for it."""
-        system = str(payload["system"])
-        found = await self.look(system)
-        if not found["cause"]:
-            run_id = str(DBOS.workflow_id)
-            await DBOS.run_step_async(
-                {"name": "start what waits"}, self._start_waiting, system, run_id
-            )
-        return found
+        """Take up again what waits for a system, and look at it."""
+        system, run_id = str(payload["system"]), str(DBOS.workflow_id)
+        await DBOS.run_step_async({"name": "start what waits"}, self._start_waiting, system, run_id)
+        return await self.look(system)
 
     async def look(self, system: str) -> dict[str, Any]:
         """Take in what was changed in a system. A look that fails is made again by the next one."""
@@ -164,11 +161,15 @@ class Looks:
         if instance and found - {instance}:
             # A sandbox has the same ids for other customers: nothing is to be mixed.
             return {"cause": f"{system} is now {', '.join(sorted(found))}, and was {instance}"}
-        taken = [await self._take_in_one(change) for change in fresh]
-        new = [change for change, what in zip(fresh, taken, strict=True) if what == "match"]
-        if new:
-            versions = combine(*(change.version for change in new))
-            await start_match(self._parts.durable, [place_of(c.record) for c in new], versions)
+        try:
+            taken = [await self._take_in_one(change) for change in fresh]
+            new = [change for change, what in zip(fresh, taken, strict=True) if what == "match"]
+            if new:
+                versions = combine(*(change.version for change in new))
+                await start_match(self._parts.durable, [place_of(c.record) for c in new], versions)
+        except Problem as problem:
+            # The workflow database is away; the next look takes the same in.
+            return {"cause": str(problem)}
         echoes = taken.count("nothing")
         return {
             "seen": len(fresh),
@@ -192,8 +193,20 @@ class Looks:
         if not gone and link.is_echo(version="", read_hash=read_hash):
             return "nothing"
         customer_id = await parts.references.survivor(ENTITY, link.key.canonical_id)
+        other = await self._master(change.record) if gone else ""
+        if other and other != customer_id:
+            await start_merge(parts.durable, customer_id, other, place=place)
+            return "merge"
         await start_sync(parts.durable, customer_id, f"{place['system']} {change.version}")
         return "sync"
+
+    async def _master(self, record: Mapping[str, Any]) -> str:
+        """Return the customer whose record a record was merged into, empty if that is unknown."""
+        references, place = self._parts.references, place_of(record)
+        link = await references.find_external(
+            ENTITY, place["system"], place["instance"], merged_into(record)
+        )
+        return "" if link is None else await references.survivor(ENTITY, link.key.canonical_id)
 
     async def _end(self, system: str, ended: Mapping[str, Any]) -> None:
         """Keep how far the look came; the watermark moves when a list was gone through."""
@@ -213,11 +226,18 @@ class Looks:
         return found or self._parts.settings.instances.get(system, "")
 
     async def _start_waiting(self, system: str, run_id: str) -> None:
+        """Start what waits for a system, if the last look got an answer from it."""
         parts = self._parts
-        for customer_id in await parts.customers.waiting_for(system):
-            await start_sync(parts.durable, customer_id, run_id)
-        if places := await parts.records.new(system):
-            await start_match(parts.durable, places, run_id)
+        known = (await parts.looks.all()).get(system)
+        if known is None or known["last"]["cause"]:
+            return
+        # What cannot be started now still waits for the next look.
+        with suppress(Problem):
+            for customer_id, synced_at in await parts.customers.waiting_for(system):
+                # One that was not synced since is not started a second time.
+                await start_sync(parts.durable, customer_id, f"waits since {synced_at}")
+            if places := await parts.records.new(system):
+                await start_match(parts.durable, places, run_id)
 
 
 async def _changes(records: Sequence[Mapping[str, Any]]) -> AsyncIterator[Change[Any]]:

@@ -21,6 +21,7 @@ from portico.crossref.records import (
     Link,
     TakenError,
 )
+from portico.problems import Problem
 from portico.server.call import combine
 from process_apis.customer_sync.app import Parts
 from process_apis.customer_sync.conflicts import Finding
@@ -78,9 +79,13 @@ class Matches:
             customer_id = match.customer_id or new_id(place)
             if not await self._link(place, customer_id):
                 return "later"
+        try:
+            await start_sync(parts.durable, customer_id, run_id)
+        except Problem:
+            # The workflow database is away: the record is new until that is done.
+            return "later"
         await parts.records.set_state(place, "matched")
         await self._settle(place)
-        await start_sync(parts.durable, customer_id, run_id)
         return "matched"
 
     async def _known(self, place: Mapping[str, str]) -> str:
@@ -158,6 +163,9 @@ class Matches:
         merged_id, survivor_id = str(payload["mergedId"]), str(payload["survivorId"])
         try:
             if await parts.references.survivor(ENTITY, merged_id) != survivor_id:
+                if place := payload.get("place"):
+                    # Before the id leads to the survivor, whose record there lives on.
+                    await parts.references.bury(_key(place, merged_id))
                 await parts.references.merge(ENTITY, merged_id, survivor_id)
         except TakenError as error:
             return {"phase": "done", "cause": str(error), "customerId": survivor_id}
@@ -169,7 +177,7 @@ class Matches:
             "customer_id": survivor_id,
             "at": now(),
             "kind": "merged",
-            "detail": {"customerId": merged_id},
+            "detail": {"customerId": merged_id, **payload.get("place", {})},
             "actor": str(payload.get("actor", "")),
         }
         await parts.database.run(lambda connection: put_row(connection, NOTES, note))

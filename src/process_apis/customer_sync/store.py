@@ -29,7 +29,7 @@ MAX_NOTES = 50
 
 
 def now() -> str:
-    return timestamp(datetime.now(UTC).replace(microsecond=0))
+    return timestamp(datetime.now(UTC))
 
 
 class Database:
@@ -108,16 +108,16 @@ class Customers:
         rows = await self._database.run(lambda c: c.execute(wanted).mappings().all())
         return [dict(row) for row in rows]
 
-    async def waiting_for(self, system: str) -> list[str]:
-        """Return customers that something is still to be done about in a system."""
+    async def waiting_for(self, system: str) -> list[tuple[str, str]]:
+        """Return customers that something is to be done about in a system, and their last syncs."""
         wanted = (
-            sa.select(CUSTOMERS.c.customer_id)
+            sa.select(CUSTOMERS.c.customer_id, CUSTOMERS.c.synced_at)
             .where(CUSTOMERS.c.waiting_for == system)
             .order_by(CUSTOMERS.c.synced_at)
             .limit(MAX_RESTARTED)
         )
-        rows = await self._database.run(lambda c: c.execute(wanted).scalars().all())
-        return [str(row) for row in rows]
+        rows = await self._database.run(lambda c: c.execute(wanted).all())
+        return [(str(row.customer_id), str(row.synced_at)) for row in rows]
 
     async def notes(self, customer_id: str) -> list[Mapping[str, Any]]:
         """Return what happened to a customer, the latest first."""

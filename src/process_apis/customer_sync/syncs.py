@@ -281,7 +281,7 @@ def _outcome(loaded: Json, reading: _Reading, decision: Decision, writing: _Writ
             for each in decision.put_back
         ],
         "refused": writing.refused,
-        "gone": reading.gone,
+        "gone": {system: loaded["sides"][system]["externalId"] for system in reading.gone},
         "written": writing.written,
         "decided": loaded["decided"],
         "leftOut": loaded["leftOut"],

@@ -63,7 +63,7 @@ def account_fields(org: Org) -> Sequence[str]:
         *_ENVELOPE,
         org.external_id_field,
         *org.currency_fields,
-        *("Name", "AccountNumber", "Type", "Phone", "Website", "ParentId"),
+        *("Name", "AccountNumber", "Type", "Phone", "Website", "ParentId", "MasterRecordId"),
         *address_fields(org, "Billing"),
         *address_fields(org, "Shipping"),
         people.nested(),
@@ -144,7 +144,12 @@ def customer(account: Record, org: Org) -> models.Customer:
     if website := account.text("Website"):
         result["contacts"].append({"kind": "website", "value": website})
     result["extensions"] = extensions(
-        {"type": account.text("Type"), "accountNumber": account.text("AccountNumber")}
+        {
+            "type": account.text("Type"),
+            "accountNumber": account.text("AccountNumber"),
+            # Of an account that was merged into another and deleted: the other one.
+            "masterRecordId": account.text("MasterRecordId"),
+        }
     )
     return result
 

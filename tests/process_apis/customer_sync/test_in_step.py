@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from system_apis.salesforce.sandbox.objects import OBJECTS
 from tests.process_apis.customer_sync.conftest import PATIENCE_SECONDS, SEEDED, SYNC, SYSTEMS
 from tests.support.serving import eventually
 
@@ -83,7 +84,7 @@ def test_what_another_than_the_owner_says_is_put_back_and_recorded(network: Netw
     network.change("tryton", records["tryton"], phone="+31 10 555 0666")
 
     def put_back() -> bool:
-        history = network.get(f"{SYNC}/customers/{customer_id}")["history"]
+        history: list[Any] = network.get(f"{SYNC}/customers/{customer_id}")["history"]
         return [each["kind"] for each in history] == ["put-back"]
 
     assert eventually(put_back, PATIENCE_SECONDS), network.state()
@@ -165,12 +166,13 @@ def test_a_record_that_may_be_several_customers_is_asked_about(network: Network)
 
 def test_what_is_deleted_in_one_system_stays_in_the_others(network: Network) -> None:
     customer_id, records = network.new_customer()
-    org: Any = network.running["salesforce"].sandbox
-    org.data.store.delete("Account", records["salesforce"])
+    crm: Any = network.running["salesforce"].sandbox
+    crm.org.data.store.delete(OBJECTS["account"], records["salesforce"])
 
     def buried() -> bool:
         links = network.get(f"{SYNC}/customers/{customer_id}")["links"]
-        return bool({link["system"]: link["state"] for link in links}["salesforce"] == "tombstone")
+        states = {link["system"]: str(link["state"]) for link in links}
+        return states["salesforce"] == "tombstone"
 
     assert eventually(buried, PATIENCE_SECONDS), network.state()
     network.wait_for_looks(2)
@@ -216,3 +218,21 @@ def test_the_last_look_at_each_system_is_shown(network: Network) -> None:
         assert each["complete"]
         assert each["watermark"] <= each["lookedAt"]
         assert "cause" not in each
+
+
+def test_two_that_people_merged_in_the_crm_are_one_customer(network: Network) -> None:
+    survivor, kept = network.new_customer()
+    merged, records = network.new_customer()
+    crm: Any = network.running["salesforce"].sandbox
+    store, loser = crm.org.data.store, records["salesforce"]
+    store.delete(OBJECTS["account"], loser)
+    store.touch("Account", loser, {"MasterRecordId": kept["salesforce"]})
+
+    path = f"{SYNC}/customers/{merged}"
+    assert eventually(lambda: network.get(path)["id"] == survivor, PATIENCE_SECONDS)
+    network.wait_for_looks(2)
+    found = network.get(path)
+    assert {link["system"]: link["id"] for link in found["links"]} == kept
+    assert {link["state"] for link in found["links"]} == {"linked"}
+    for system in ("tryton", "quickbooks"):
+        assert value(network, system, records[system], "status") == "active"
