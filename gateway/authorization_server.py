@@ -50,9 +50,11 @@ class Offered:
     """What the contracts of this process offer.
 
     `is_all` is false where some contracts are elsewhere, so that no scope can be called unknown.
+    `withheld_scopes` are those of APIs that are switched off: clients may have them, for later.
     """
 
     scopes: Sequence[str]
+    withheld_scopes: Sequence[str] = ()
     scope_texts: Mapping[str, str]
     resources: Collection[str]
     names: Collection[str]
@@ -186,7 +188,7 @@ def user_records(config: Config, secrets: SecretStore) -> list[UserRecord]:
 
 
 def _check_scopes(where: str, scopes: Collection[str], offered: Offered) -> None:
-    unknown = sorted(set(scopes) - set(offered.scopes))
+    unknown = sorted(set(scopes) - {*offered.scopes, *offered.withheld_scopes})
     if unknown and offered.is_all:
         raise ConfigError(
             where,

@@ -40,6 +40,7 @@ from portico.workflow.database import WorkflowDatabase
 from portico.workflow.definition import Schedule, Workflow
 from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.errors import WorkflowDatabaseError
+from portico.workflow.notes import Notes
 from portico.workflow.projections import Projections
 from portico.workflow.watermarks import Watermarks
 from portico.workflow.workflows import Workflows
@@ -139,7 +140,8 @@ async def open_durable(
                 outbox=outbox,
                 dead_letters=desk,
                 subscribers=subscribers,
-                watermarks=Watermarks(database, workflows.transactions),
+                watermarks=Watermarks(database, workflows.transactions.engine),
+                notes=Notes(database, workflows.transactions.engine),
                 projections=Projections(database, workflows.transactions),
             )
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from time import monotonic
 from typing import Any
@@ -13,7 +12,7 @@ from gateway.identity.dpop import ProofUse
 from gateway.protocol.cycle import CYCLE, Cycle
 from portico.limits.verdict import Verdict
 from portico.problems import CONTENT_TOO_LARGE, MALFORMED_REQUEST, Problem
-from portico.trace import Trace
+from portico.trace import Trace, random_id
 
 Field = tuple[bytes, bytes]
 # ASGI, as far as it concerns us; servers differ in how they type its messages.
@@ -27,17 +26,13 @@ _SINGLE = frozenset({b"host", b"content-type", b"content-length", b"content-enco
 # Fields that are about the packed body.
 _OF_THE_PACKED = frozenset({b"content-encoding", b"content-length", b"content-digest"})
 _DISCARDED_BYTES = 65_536  # less than the connection drops to be used again
+_REQUEST_ID_BYTES = 8
 # Statuses whose responses end with their header section (RFC 9110, 6.4.1).
 _BARE = frozenset({204, 304})
 
 
 class ClientDisconnectedError(Exception):
     """The client went away before its request was read; nobody is left to answer."""
-
-
-def new_request_id() -> str:
-    """Return 16 hexadecimal digits: unlikely to repeat, not secret."""
-    return f"{random.getrandbits(64):016x}"
 
 
 class Exchange:
@@ -83,7 +78,7 @@ class Exchange:
         client = scope.get("client")
         self.peer: str = client[0] if client else ""
         self.address = self.peer  # the client's, which a trusted proxy may tell
-        self.request_id = new_request_id()
+        self.request_id = random_id(_REQUEST_ID_BYTES)
         self.headers: dict[bytes, bytes] = {}
         self.trace: Trace | None = None
         self.parent = ""
@@ -128,13 +123,17 @@ class Exchange:
         small = b"content-length" in self.headers and self.content_length() <= _DISCARDED_BYTES
         return not self.consumed and not small and self.has_body()
 
-    async def read_body(self, limit: int) -> bytes:
-        """Return the whole body; raises 413 when it is larger than `limit` bytes."""
-        self.check_length(limit)
+    def whole_body(self, limit: int) -> bytes | None:
+        """Return the body if all of it is here; raises 413 when it is larger than `limit` bytes."""
         whole = None if self.cycle is None else self.cycle.whole_body()
-        if whole is not None:
-            self.consumed = True
-            return whole if len(whole) <= limit else _refuse(limit)
+        if whole is None:
+            return None
+        self.consumed = True
+        return whole if len(whole) <= limit else _refuse(limit)
+
+    async def read_body(self, limit: int) -> bytes:
+        """Return the whole body as it arrives; raises 413 when it is larger than `limit` bytes."""
+        self.check_length(limit)
         message = await self.receive()
         if message["type"] != "http.request":
             raise ClientDisconnectedError
@@ -145,15 +144,11 @@ class Exchange:
         return body + b"".join([chunk async for chunk in self._rest(limit, len(body))])
 
     def note_coding(self) -> None:
-        """Note whether the body has to be unpacked; raises 415 where that is not possible."""
-        coding = self.headers.pop(b"content-encoding", None)
-        self.packed = coding is not None and is_packed(coding)
+        """Note that the body has to be unpacked; raises 415 where that is not possible."""
+        self.packed = is_packed(self.headers.pop(b"content-encoding"))
 
-    async def read_content(self, limit: int) -> bytes:
-        """Return the whole body, unpacked; raises 400 and 413."""
-        body = await self.read_body(limit)
-        if not self.packed:
-            return body
+    async def unpack(self, body: bytes, limit: int) -> bytes:
+        """Return what a packed body holds; raises 400 and 413."""
         # Nothing that follows knows of the packing; a digest was of the packed bytes (RFC 9530).
         self.raw_headers = [each for each in self.raw_headers if each[0] not in _OF_THE_PACKED]
         return await unpacked(body, limit)
@@ -230,7 +225,7 @@ class Response:
         self.media_type = media_type
         self.headers = list(headers)
         # Only an upstream's answer brings its own length.
-        self._is_sized = any(name == b"content-length" for name, _ in self.headers)
+        self._is_sized = b"content-length" in dict(self.headers)
         self._is_described = False
         self.sent_bytes = 0  # of the body
         self.aclose = aclose

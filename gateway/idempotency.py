@@ -245,6 +245,8 @@ class IdempotentWrites:
             render=lambda problem: self._render(problem, exchange),
             reconcile=reconcile if self._keyed[endpoint].rule.status is not None else None,
             standing=standing,
+            # Our server cancels a request when it stops, never because its client has gone.
+            detached=False,
         )
         return Response(found.status, found.body, "", found.headers, aclose=found.aclose)
 

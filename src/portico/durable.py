@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from portico.dead_letters.desk import Desk
 from portico.events.outbox import Outbox
 from portico.webhooks.subscribers import Subscribers
+from portico.workflow.notes import Notes
 from portico.workflow.projections import Projections
 from portico.workflow.watermarks import Watermarks
 from portico.workflow.workflows import Workflows
@@ -26,6 +27,7 @@ class DurableParts:
     dead_letters: Desk
     subscribers: Subscribers
     watermarks: Watermarks
+    notes: Notes
     projections: Projections
 
 

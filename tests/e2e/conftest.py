@@ -37,7 +37,8 @@ SCOPES = (
     "inventory:write, catalog:read, customer-360:read, "
     "tryton:read, tryton:write, stripe:read, stripe:write, "
     "quickbooks:read, quickbooks:write, salesforce:read, salesforce:write, sap:read, sap:write, "
-    "operations:read, operations:write, order-to-cash:read, order-to-cash:write]"
+    "operations:read, operations:write, order-to-cash:read, order-to-cash:write, "
+    "reconciliation:read, reconciliation:write]"
 )
 CONFIG = f"""\
 listen: {{port: 0}}

@@ -1,4 +1,4 @@
-"""order-to-cash on three sandboxes while its processes are killed: one invoice a subscription."""
+"""order-to-cash on three sandboxes while its processes are killed: nothing lost, nothing twice."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ import yaml
 from portico.sandbox.faults import Faults
 from portico.sandbox.webhooks import Endpoint
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
+from tests.portico.workflow.kills.crew import crew
 from tests.process_apis.order_to_cash.conftest import APIS, SECRET, UNLIMITED, settings, systems
+from tests.process_apis.order_to_cash.kills.proof import WORKER, Proof
+from tests.process_apis.order_to_cash.kills.stories import STORIES, Stripe
 from tests.support.serving import eventually, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from portico.sandbox.running import Running
     from tests.support.postgres import Postgres
@@ -31,7 +34,23 @@ if TYPE_CHECKING:
 SECONDS = float(os.environ.get("SOAK_SECONDS", "30"))
 # A killed process is back after about three seconds, and the next one is killed soon after.
 KILLS = max(3, int(SECONDS / 6))
-SUBSCRIPTIONS = 4 * KILLS
+# What becomes of subscriptions before each kill: one stays unpaid, one is paid, one gets money
+# back, one ends unpaid, and one after it was paid.
+FATES: tuple[list[Callable[[Stripe], None]], ...] = (
+    [],
+    [Stripe.pay],
+    [Stripe.pay, Stripe.refund],
+    [Stripe.cancel],
+    [Stripe.pay, Stripe.cancel],
+)
+EXPECTED = {
+    "open": KILLS,
+    "paid": 3 * KILLS,
+    "payments": 3 * KILLS,
+    "unapplied": 0,
+    "refunds": KILLS,
+    "credits": KILLS,
+}
 PROCESSES = 2
 ENDED_SECONDS = 60.0
 
@@ -92,7 +111,7 @@ def running() -> Iterator[Mapping[str, Running]]:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 @pytest.mark.timeout(SECONDS * 10 + 400)
-def test_processes_that_are_killed_bill_each_subscription_once(
+def test_processes_that_are_killed_do_everything_once(
     running: Mapping[str, Running],
     tmp_path: Path,
     database: str,
@@ -116,24 +135,57 @@ def test_processes_that_are_killed_bill_each_subscription_once(
             url = f"http://127.0.0.1:{port}/webhooks/stripe"
             stripe.webhooks.endpoints.append(Endpoint(url=url, secret=SECRET))
         running["quickbooks"].faulty.set(Faults(lost_responses=5))
+        stripe.webhooks.twice = stripe.webhooks.out_of_order = True
         with Subscribing(running) as subscribing:
             for _ in range(KILLS):
-                for _ in range(SUBSCRIPTIONS // KILLS):
-                    subscribing.subscribe()
+                for fate in FATES:
+                    subscribing.live(fate)
                 time.sleep(chance.uniform(0.05, 0.6))
                 processes.kill(chance.randrange(PROCESSES))
-        table = books.state.table("Invoice")
-        assert eventually(lambda: len(table) >= SUBSCRIPTIONS, ENDED_SECONDS), len(table)
-        time.sleep(5)  # whatever would bill twice has the time to
+        there = eventually(lambda: _in_the_end(books) == EXPECTED, ENDED_SECONDS)
+        assert there, _in_the_end(books)
+        time.sleep(5)  # whatever would be done twice has the time to
     finally:
         processes.close()
 
-    numbers = [record["DocNumber"] for record in table.values()]
-    assert len(numbers) == len(set(numbers)) == SUBSCRIPTIONS
+    numbers = [record["DocNumber"] for record in books.state.table("Invoice").values()]
+    assert len(numbers) == len(set(numbers))
+    assert _in_the_end(books) == EXPECTED
+
+
+def _in_the_end(books: QuickBooksSandbox) -> dict[str, int]:
+    """Return how many documents there are; those that are void count for nothing."""
+    invoices = [
+        record
+        for record in books.state.table("Invoice").values()
+        if "Voided" not in record.get("PrivateNote", "")
+    ]
+    payments = books.state.table("Payment").values()
+    return {
+        "open": sum(record["Balance"] > 0 for record in invoices),
+        "paid": sum(record["Balance"] == 0 for record in invoices),
+        "payments": len(payments),
+        "unapplied": sum(record["UnappliedAmt"] > 0 for record in payments),
+        "refunds": len(books.state.table("RefundReceipt")),
+        "credits": len(books.state.table("CreditMemo")),
+    }
+
+
+@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.timeout(3600)
+@pytest.mark.anyio
+async def test_a_kill_at_each_crash_point_leaves_what_an_undisturbed_run_leaves(
+    story: str, tmp_path: Path
+) -> None:
+    async with crew(WORKER) as workers:
+        findings = await Proof(workers, STORIES[story], tmp_path).each_crash_point()
+
+    assert findings.wrong == []
+    assert findings.killed == findings.points >= 20
 
 
 class Subscribing:
-    """A customer of Stripe's who subscribes again and again, with Stripe's own requests."""
+    """A customer of Stripe's who subscribes again and again."""
 
     def __init__(self, running: Mapping[str, Running]) -> None:
         self._http = httpx.Client(
@@ -141,41 +193,14 @@ class Subscribing:
         )
 
     def __enter__(self) -> Self:
-        customers = self._http.get("/v1/customers").json()["data"]
-        self._customer = customers[-1]["id"]
-        made = self._http.post(
-            "/v1/prices",
-            data={
-                "product": self._product(),
-                "currency": "eur",
-                "unit_amount": "2740",
-                "recurring[interval]": "month",
-                "lookup_key": "BEANS-ETH-1KG",
-                "transfer_lookup_key": "true",
-            },
-        )
-        assert made.is_success, made.text
-        self._price = made.json()["id"]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def _product(self) -> str:
-        products = self._http.get("/v1/products", params={"limit": 100}).json()["data"]
-        return str(
-            next(each["id"] for each in products if each["metadata"]["sku"] == "BEANS-ETH-1KG")
-        )
-
-    def subscribe(self) -> None:
-        made = self._http.post(
-            "/v1/subscriptions",
-            data={
-                "customer": self._customer,
-                "items[0][price]": self._price,
-                "items[0][quantity]": "1",
-                "collection_method": "send_invoice",
-                "days_until_due": "30",
-            },
-        )
-        assert made.is_success, made.text
+    def live(self, fate: Sequence[Callable[[Stripe], None]]) -> None:
+        """Subscribe, and have this become of the subscription."""
+        stripe = Stripe(self._http)
+        stripe.subscribe()
+        for act in fate:
+            act(stripe)

@@ -12,6 +12,7 @@ from portico.events.memory import MemoryLog
 from portico.events.outbox import Outbox
 from portico.webhooks.subscribers import Subscribers
 from portico.workflow.engine import WorkflowOptions, open_workflows
+from portico.workflow.notes import Notes
 from portico.workflow.projections import Projections
 from portico.workflow.watermarks import Watermarks
 
@@ -44,7 +45,8 @@ async def opened(
             outbox=Outbox(database, workflows.transactions, contracts),
             dead_letters=Desk(workflows, MemoryLog(), Audit(own)),
             subscribers=Subscribers(database, own, []),
-            watermarks=Watermarks(database, workflows.transactions),
+            watermarks=Watermarks(database, workflows.transactions.engine),
+            notes=Notes(database, workflows.transactions.engine),
             projections=Projections(database, workflows.transactions),
         )
         durable.opened(parts)

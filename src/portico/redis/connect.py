@@ -17,6 +17,7 @@ from redis.asyncio.connection import (
 from portico.redis.address import Address, Host, Kind
 from portico.redis.errors import Reason, RedisUnavailable, failure_from
 from portico.redis.options import RedisOptions
+from portico.redis.replies import ReplyParser
 
 _FAREWELL_SECONDS = 1.0
 
@@ -99,6 +100,7 @@ def _settings(address: Address, options: RedisOptions) -> dict[str, Any]:
         "socket_timeout": None,
         "socket_connect_timeout": options.connect_seconds,
         "protocol": 3,
+        "parser_class": ReplyParser,
         "client_name": options.client_name,
         "driver_info": None,
     }

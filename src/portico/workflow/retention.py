@@ -1,4 +1,4 @@
-"""Workflows that came to an end are deleted after a while; dead letters stay until discarded."""
+"""Workflows that came to an end, and notes, are deleted after a while; dead letters stay."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from dbos import DBOS
 
 from portico.workflow.definition import Schedule, Workflow
+from portico.workflow.notes import Notes
 
 NAME = "portico.retention"
 # At night, and not at the full hour, when everybody else's jobs run.
@@ -17,11 +18,12 @@ _BATCH = 500
 _ENDED = ["SUCCESS", "CANCELLED"]
 
 
-def workflow(retention_seconds: float) -> Workflow:
-    """Return the workflow that deletes what ended longer ago than that."""
+def workflow(retention_seconds: float, notes: Notes) -> Workflow:
+    """Return the workflow that deletes what ended longer ago than that, and old notes."""
 
     async def run(payload: Any) -> int:
         del payload
+        await notes.forget()
         deleted = 0
         while True:
             count = await DBOS.run_step_async({"name": "delete"}, delete_ended, retention_seconds)

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import sqlalchemy as sa
-from dbos import AsyncSQLAlchemyDatasource, DBOSPortableJSONSerializer
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from dbos import DBOS, AsyncSQLAlchemyDatasource, DBOSPortableJSONSerializer
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from portico.workflow.database import WorkflowDatabase
 
@@ -48,3 +48,22 @@ class Transactions:
         if self._locks_first:
             options["isolation_level"] = "SERIALIZABLE"  # the only one that SQLite has
         return await self._datasource.run_tx_step_async(options, body)  # type: ignore[arg-type]  # a TypedDict of the same members
+
+
+async def in_step(
+    engine: AsyncEngine, name: str, query: Callable[[AsyncConnection], Awaitable[R]]
+) -> R:
+    """Return what a query returns that does no harm when it is run again; in a workflow, a step.
+
+    It has a transaction of its own, which is over before the journal notes that it ran. One with
+    the journal holds SQLite's only writer while it waits for a thread of the engine, and those may
+    all be waiting for the writer.
+    """
+
+    async def committed() -> R:
+        async with engine.begin() as connection:
+            return await query(connection)
+
+    if DBOS.workflow_id is None:
+        return await committed()
+    return await DBOS.run_step_async({"name": name}, committed)

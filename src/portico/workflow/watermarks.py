@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.tables import WATERMARKS
-from portico.workflow.transactions import Transactions
+from portico.workflow.transactions import in_step
 
 
 class Watermarks:
     """Marks by name. Within a workflow, reading and moving one is a step."""
 
-    def __init__(self, database: WorkflowDatabase, transactions: Transactions) -> None:
+    def __init__(self, database: WorkflowDatabase, engine: AsyncEngine) -> None:
         self._database = database
-        self._transactions = transactions
+        self._engine = engine
 
     async def read(self, name: str) -> str:
         """Return a mark, or nothing where there is none yet."""
 
-        async def query(session: AsyncSession) -> str:
+        async def query(connection: AsyncConnection) -> str:
             found = sa.select(WATERMARKS.c.value).where(WATERMARKS.c.name == name)
-            return (await session.execute(found)).scalar() or ""
+            return (await connection.execute(found)).scalar() or ""
 
-        return await self._transactions.run("read the watermark", query)
+        return await in_step(self._engine, "read the watermark", query)
 
     async def move(self, name: str, value: str) -> None:
         """Move a mark forward; one that is further stays."""
@@ -35,7 +35,7 @@ class Watermarks:
             where=WATERMARKS.c.value < insert.excluded.value,
         )
 
-        async def write(session: AsyncSession) -> None:
-            await session.execute(moved)
+        async def query(connection: AsyncConnection) -> None:
+            await connection.execute(moved)
 
-        await self._transactions.run("move the watermark", write)
+        await in_step(self._engine, "move the watermark", query)

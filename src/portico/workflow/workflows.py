@@ -14,10 +14,12 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico.problems import UNAVAILABLE, Problem
+from portico.trace import Trace, current
+from portico.workflow.dead import MAX_LISTED, DeadWorkflows, Position
 from portico.workflow.definition import Schedule
 from portico.workflow.errors import UnknownWorkflowError
 from portico.workflow.leases import Leases
-from portico.workflow.state import DEAD, WorkflowState, state_from
+from portico.workflow.state import WorkflowState, state_from
 from portico.workflow.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ RETRY_AFTER_SECONDS = 10
 LANES = "portico-lanes"
 # How soon a workflow that another process runs is seen to have ended.
 _POLL_SECONDS = 0.05
-# One page of dead letters for an operator.
-MAX_LISTED = 500
 
 
 class Workflows:
@@ -42,11 +42,13 @@ class Workflows:
         leases: Leases,
         transactions: Transactions,
         start_timeout_seconds: float,
+        application: str,
     ) -> None:
         self._registered = registered
         self._leases = leases
         self._start_timeout_seconds = start_timeout_seconds
         self._starting: set[asyncio.Task[object]] = set()
+        self._dead = DeadWorkflows(transactions.engine, application)
         self.transactions = transactions
 
     @property
@@ -94,7 +96,7 @@ class Workflows:
             # Calls that would hang keep the few threads from those that would not.
             raise _unavailable()
         starting: asyncio.Task[object] = asyncio.create_task(
-            _start(function, workflow_id, payload, lane),
+            _start(function, workflow_id, payload, lane, current().child()),
             # Whoever starts it, also a step of a workflow, it is nobody's child: a run that is
             # done again finds it by its id.
             context=contextvars.Context(),
@@ -141,12 +143,24 @@ class Workflows:
             self._leases.lost()
             raise _unavailable() from error
 
-    async def list_dead(self, name: str | None = None) -> list[WorkflowState]:
-        """Return the dead letters, the oldest first and without their steps."""
-        found = await DBOS.list_workflows_async(
-            status=list(DEAD), name=_names(name), limit=MAX_LISTED
-        )
-        return [state_from(status) for status in found]
+    async def list_dead(
+        self,
+        name: str | None = None,
+        *,
+        after: Position | None = None,
+        limit: int = MAX_LISTED,
+    ) -> list[WorkflowState]:
+        """Return a page of the dead letters, in the order they died and without their steps.
+
+        It begins after a position, which `position_of` returns of the last one of the page before.
+        """
+        ids = await self._dead.after(after or Position(), limit, names=_names(name))
+        if not ids:
+            return []
+        found = {one.workflow_id: one for one in await DBOS.list_workflows_async(workflow_ids=ids)}
+        # One that was replayed in between is none any more.
+        states = [state_from(found[one]) for one in ids if one in found]
+        return [state for state in states if state.phase == "dead"]
 
     async def replay(self, workflow_id: str) -> bool:
         """Run a dead workflow again from the step that failed; False if it is not dead.
@@ -207,12 +221,21 @@ class Workflows:
         return f"<Workflows {len(self._registered)} definitions, available={self.available}>"
 
 
-async def _start(function: Any, workflow_id: str, payload: object, lane: str) -> Any:
+def position_of(state: WorkflowState) -> Position:
+    """Return the place of a dead workflow in their list."""
+    return Position(
+        died_at=round(state.updated_at.timestamp() * 1000), workflow_id=state.workflow_id
+    )
+
+
+async def _start(function: Any, workflow_id: str, payload: object, lane: str, trace: Trace) -> Any:
+    # In the journal it survives with the workflow: the calls of its steps continue it.
+    _, parent = trace.headers()[0]
     with SetWorkflowID(workflow_id):
         if not lane:
-            return await DBOS.start_workflow_async(function, payload)
+            return await DBOS.start_workflow_async(function, payload, trace=parent)
         with SetEnqueueOptions(queue_partition_key=lane):
-            return await DBOS.enqueue_workflow_async(LANES, function, payload)
+            return await DBOS.enqueue_workflow_async(LANES, function, payload, trace=parent)
 
 
 def _seen(task: asyncio.Task[Any]) -> None:

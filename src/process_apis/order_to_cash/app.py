@@ -22,6 +22,12 @@ class Settings(BaseModel):
         default=300.0, gt=0, le=86_400, description="how long it waits before it tries again"
     )
     door: str = Field(default="stripe", description="the door that Stripe's webhooks come through")
+    withdrawal_days: float = Field(
+        default=14.0,
+        ge=0,
+        le=3660,
+        description="how long after its start a subscription that ends is credited what was paid",
+    )
     poll: str = Field(
         default="0 */5 * * * *",
         description="when missed webhooks are looked for, as cron with seconds; empty is never",

@@ -1,49 +1,94 @@
-"""What is billed for a subscription, and under which number."""
+"""What is written for a subscription, and under which numbers. Pure."""
 
 from __future__ import annotations
 
-import json
+import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from portico.server.call import combine
 
-CREATED = "customer.subscription.created"
-WON = "Closed Won"
+WON, LOST = "Closed Won", "Closed Lost"
 # 16 hexadecimal digits are 64 bits; QuickBooks keeps 21 characters of a number.
 _NUMBER_LENGTH = 16
+_PAID = {"captured"}
+_GIVEN_BACK = {"refunded"}
+
+Body = Mapping[str, Any]
 
 
-def subscription_of(payload: Mapping[str, Any]) -> str:
-    """Return the subscription that a run is for; empty where the event is about something else.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sale:
+    """A subscription and the invoice of one of its periods, both in Stripe."""
 
-    A payload is what the API was asked, or a delivery of Stripe's as it came through a door.
-    """
-    if "subscriptionId" in payload:
-        return str(payload["subscriptionId"])
-    event = json.loads(payload["body"])
-    if event.get("type") != CREATED:
-        return ""
-    return str(event["data"]["object"]["id"])
+    subscription: Body
+    invoice_id: str
+
+    @property
+    def subscription_id(self) -> str:
+        return str(self.subscription["id"])
+
+    @property
+    def number(self) -> str:
+        """Return the number of the invoice in the books.
+
+        The same whoever starts the run and how often: the books keep one invoice of a number.
+        """
+        return number("order-to-cash", self.subscription_id, self.invoice_id)
+
+    @property
+    def sku(self) -> str:
+        """Return the product that stands for the sale where a document has one line."""
+        return str(self.subscription["items"][0]["sku"])
 
 
-def customer_key(customer: Mapping[str, Any]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A part of an invoice that was paid; `payment_id` is Stripe's, if it went through Stripe."""
+
+    number: str
+    amount: Mapping[str, str]
+    paid_on: str
+    payment_id: str
+
+
+def number(*parts: str) -> str:
+    """Return the number of a document that follows from what it is for."""
+    return f"O2C-{combine(*parts)[:_NUMBER_LENGTH].upper()}"
+
+
+def current_sale(subscription: Body) -> Sale:
+    """Return the sale of a subscription's current period."""
+    return Sale(subscription=subscription, invoice_id=str(subscription.get("latestInvoiceId", "")))
+
+
+def has_ended(subscription: Body) -> bool:
+    return bool(subscription["status"] == "ended")
+
+
+def was_withdrawn(subscription: Body, within_days: float) -> bool:
+    """Tell whether a subscription ended so soon that the sale counts as withdrawn from."""
+    started, ended = subscription.get("startedAt"), subscription.get("endedAt")
+    if not started or not ended:
+        return False
+    lasted = dt.datetime.fromisoformat(ended) - dt.datetime.fromisoformat(started)
+    return lasted <= dt.timedelta(days=within_days)
+
+
+def customer_key(customer: Body) -> str:
     """Return what a customer is called across the systems: its key, else its id in Stripe."""
     own = customer.get("extensions", {}).get("stripe", {})
     return str(own.get("externalKey") or customer["id"])
 
 
-def document_number(subscription: Mapping[str, Any]) -> str:
-    """Return the number of the invoice for the current period of a subscription.
-
-    The same whoever starts the run and how often: the books keep one invoice of a number.
-    """
-    period = str(subscription.get("latestInvoiceId", ""))
-    digest = combine("order-to-cash", str(subscription["id"]), period)
-    return f"O2C-{digest[:_NUMBER_LENGTH].upper()}"
+def subscription_of(invoice: Body) -> str:
+    """Return the subscription that an invoice of Stripe's is of, empty where it is of none."""
+    return str(invoice.get("extensions", {}).get("stripe", {}).get("subscriptionId", ""))
 
 
-def books_customer(customer: Mapping[str, Any]) -> dict[str, Any]:
+def books_customer(customer: Body) -> dict[str, Any]:
     """Return a customer as the books take it."""
     found: dict[str, Any] = {"name": customer["name"]}
     if customer.get("email"):
@@ -51,16 +96,13 @@ def books_customer(customer: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def books_invoice(subscription: Mapping[str, Any], customer_id: str) -> dict[str, Any]:
+def books_invoice(subscription: Body, customer_id: str) -> dict[str, Any]:
     """Return the invoice of a subscription's period. Raises KeyError for an item without price."""
     lines = [
         {
             "sku": item["sku"],
             "quantity": {"value": str(item["quantity"])},
-            "unitPrice": {
-                "amount": item["unitPrice"]["amount"],
-                "currency": item["unitPrice"]["currency"],
-            },
+            "unitPrice": _money(item["unitPrice"]),
         }
         for item in subscription["items"]
     ]
@@ -68,7 +110,84 @@ def books_invoice(subscription: Mapping[str, Any], customer_id: str) -> dict[str
     return {"customerId": customer_id, "currency": currency, "lines": lines}
 
 
-def open_opportunity(page: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def received(invoice: Body, parts: Sequence[Body]) -> list[Received]:
+    """Return what was paid on an invoice of Stripe's: its parts, and the rest outside of Stripe.
+
+    There is a rest only once all is paid: before that, the next part may not be listed yet.
+    """
+    found = [
+        Received(
+            number=number("order-to-cash payment", str(part["id"])),
+            amount=_money(part["amount"]),
+            paid_on=str(part.get("paidAt", ""))[:10],
+            payment_id=str(part.get("provider", {}).get("reference", "")),
+        )
+        for part in reversed(parts)
+        if part["status"] in _PAID
+    ]
+    paid = invoice["totals"]["paid"]
+    rest = Decimal(paid["amount"]) - sum((Decimal(part.amount["amount"]) for part in found), ZERO)
+    if invoice["status"] == "paid" and rest > 0:
+        outside = {"amount": str(rest), "currency": paid["currency"]}
+        numbered = number("order-to-cash paid outside", str(invoice["id"]))
+        found.append(Received(number=numbered, amount=outside, paid_on="", payment_id=""))
+    return found
+
+
+ZERO = Decimal(0)
+
+
+def is_paid(invoice: Body) -> bool:
+    """Tell whether anything was paid on an invoice of Stripe's."""
+    return Decimal(invoice["totals"]["paid"]["amount"]) > 0
+
+
+def books_payment(part: Received, invoice: Body) -> dict[str, Any]:
+    """Return a payment as the books take it: of their invoice, or a credit where that is void."""
+    body: dict[str, Any] = {"customerId": invoice["customerId"], "amount": dict(part.amount)}
+    if invoice["status"] != "void":
+        body["invoiceIds"] = [invoice["id"]]
+    if part.paid_on:
+        body["paidAt"] = part.paid_on
+    return body
+
+
+def has_happened(refund: Body) -> bool:
+    return refund["status"] in _GIVEN_BACK
+
+
+def given_back(refunds: Sequence[Body]) -> Decimal:
+    """Return what refunds come to."""
+    amounts = (-Decimal(each["amount"]["amount"]) for each in refunds if has_happened(each))
+    return sum(amounts, ZERO)
+
+
+def books_refund(refund: Body, sale: Sale, customer_id: str, payment_id: str) -> dict[str, Any]:
+    """Return a refund as the books take it; `payment_id` is that of the payment in the books."""
+    amount, currency = refund["amount"]["amount"], refund["amount"]["currency"]
+    return {
+        "customerId": customer_id,
+        "amount": {"amount": amount.removeprefix("-"), "currency": currency},
+        "sku": sale.sku,
+        "paymentId": payment_id,
+    }
+
+
+def books_credit(sale: Sale, invoice: Body, amount: Mapping[str, str]) -> dict[str, Any]:
+    """Return the credit memo of a sale that was taken back after it was paid."""
+    return {
+        "customerId": invoice["customerId"],
+        "amount": dict(amount),
+        "sku": sale.sku,
+        "description": f"Credit for {sale.number}",
+    }
+
+
+def open_opportunity(page: Body) -> Body | None:
     """Return the opportunity that the subscription is the outcome of: the open one, if any."""
-    items: Sequence[Mapping[str, Any]] = page["items"]
+    items: Sequence[Body] = page["items"]
     return next((found for found in items if found.get("status") == "open"), None)
+
+
+def _money(amount: Body) -> dict[str, str]:
+    return {"amount": str(amount["amount"]), "currency": str(amount["currency"])}

@@ -18,7 +18,7 @@ async def start_order_to_cash(
     caller = call.caller
     run_id = f"o2c-{combine(caller.client_id, caller.subject, idempotency_key)}"
     workflows = call.resources.parts.workflows
-    await workflows.start(run_id, NAME, {"subscriptionId": body["subscriptionId"]})
+    await workflows.start(run_id, NAME, dict(body))
     state = await workflows.status(run_id)
     shown = {"id": run_id, "phase": "running", "attempts": 1, "steps": []}
     if state is not None:

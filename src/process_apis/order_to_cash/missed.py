@@ -13,7 +13,7 @@ from dbos import DBOS
 
 from portico.durable import Durable
 from portico.workflow.steps import Steps
-from process_apis.order_to_cash import domain
+from process_apis.order_to_cash import tasks
 
 NAME = "order-to-cash.v1"
 _MARK = "order-to-cash stripe events"
@@ -43,7 +43,7 @@ class MissedEvents:
             outcome = await self._list_events(
                 {
                     "since": since,
-                    "types": [domain.CREATED],
+                    "types": list(tasks.EVENTS),
                     "limit": _PAGE,
                     "cursor": cursor or None,
                 },
@@ -64,9 +64,8 @@ class MissedEvents:
     async def _start(self, events: Sequence[Mapping[str, Any]]) -> None:
         workflows = (await self._durable.ready()).workflows
         for event in events:
-            await workflows.start(
-                f"webhook:{self._door}:{event['id']}", NAME, {"subscriptionId": event["recordId"]}
-            )
+            payload = tasks.payload_of(event["type"], event["recordId"], event.get("invoiceId", ""))
+            await workflows.start(f"webhook:{self._door}:{event['id']}", NAME, payload)
 
 
 def _since(mark: str, scheduled: dt.datetime) -> str:

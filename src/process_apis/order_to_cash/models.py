@@ -6,9 +6,12 @@ from typing import Literal, NotRequired, TypedDict
 
 
 class NewRun(TypedDict):
-    """What is to be brought to the books."""
+    """What is to be brought to the books; one thing."""
 
-    subscriptionId: str
+    subscriptionId: NotRequired[str]
+    invoiceId: NotRequired[str]
+    refundId: NotRequired[str]
+    cancelSubscriptionId: NotRequired[str]
 
 
 class BookedInvoice(TypedDict):
@@ -16,6 +19,22 @@ class BookedInvoice(TypedDict):
 
     id: str
     number: str
+    status: NotRequired[Literal["draft", "issued", "partially_paid", "paid", "void"]]
+
+
+class Money(TypedDict):
+    """An amount in one currency."""
+
+    amount: str
+    currency: str
+
+
+class Booked(TypedDict):
+    """A document in the books."""
+
+    id: str
+    number: str
+    amount: Money
 
 
 class RunStep(TypedDict):
@@ -26,15 +45,21 @@ class RunStep(TypedDict):
     failed: bool
 
 
-class Run(TypedDict):
-    """A subscription on its way to the books."""
-
-    id: str
-    subscriptionId: NotRequired[str]
-    phase: Literal["running", "done", "refused", "ignored", "dead", "cancelled"]
-    attempts: int
-    nextTryAt: NotRequired[str]
-    cause: NotRequired[str]
-    invoice: NotRequired[BookedInvoice]
-    opportunityId: NotRequired[str]
-    steps: list[RunStep]
+Run = TypedDict(  # noqa: UP013 - a member would hide a type of another
+    "Run",
+    {
+        "id": "str",
+        "kind": "NotRequired[Literal['billing', 'payment', 'refund', 'cancellation']]",
+        "subscriptionId": "NotRequired[str]",
+        "phase": "Literal['running', 'done', 'refused', 'ignored', 'dead', 'cancelled']",
+        "attempts": "int",
+        "nextTryAt": "NotRequired[str]",
+        "cause": "NotRequired[str]",
+        "invoice": "NotRequired[BookedInvoice]",
+        "payments": "NotRequired[list[Booked]]",
+        "refund": "NotRequired[Booked]",
+        "credit": "NotRequired[Booked]",
+        "opportunityId": "NotRequired[str]",
+        "steps": "list[RunStep]",
+    },
+)

@@ -1,151 +1,185 @@
 """What order-to-cash does, step by step. It survives whatever ends its process.
 
 Everything with an effect is a step under a key of its own, so that doing it again does nothing.
-The retries are here and not in the steps: their waits are in the journal.
+Runs go by what Stripe says at the moment, so their order does not matter.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from dbos import DBOS
-
 from portico.durable import Durable
-from portico.problems import CONFLICT
 from portico.workflow.definition import Schedule, Workflow
-from portico.workflow.errors import DeadLetterError
-from portico.workflow.steps import Outcome, Steps
-from process_apis.order_to_cash import domain
+from portico.workflow.steps import Steps
+from process_apis.order_to_cash import domain, results
 from process_apis.order_to_cash.app import Settings
+from process_apis.order_to_cash.billing import Billing, BooksRefuseError
+from process_apis.order_to_cash.cancellations import Cancellations
+from process_apis.order_to_cash.domain import Body, Sale
 from process_apis.order_to_cash.missed import NAME, MissedEvents
+from process_apis.order_to_cash.opportunities import Opportunities
+from process_apis.order_to_cash.patience import STRIPE, Patience
+from process_apis.order_to_cash.payments import Paid, Payments
+from process_apis.order_to_cash.tasks import Task, task_of
 
 POLL = "order-to-cash-poll.v1"
-STRIPE, BOOKS, CRM = "system/stripe.v1", "system/quickbooks.v1", "system/salesforce.v1"
-# Five minutes apart, as the settings have it, this is a quarter of an hour: enough for a system to
-# be restarted, and short enough for somebody to see to it on the same day.
-RETRIES = 3
 
-Try = Callable[[], Awaitable[Outcome]]
+Result = dict[str, Any]
 
 
-class RefusedError(Exception):
-    """A system does not do what it was asked, and would not later either."""
+class SubscriptionEndedError(Exception):
+    """The subscription ended while it was being billed."""
 
 
 class OrderToCash:
-    """The workflow of one subscription."""
+    """The workflow of everything that happens to a subscription."""
 
-    def __init__(self, steps: Steps, retry_seconds: float) -> None:
-        self._retry_seconds = retry_seconds
+    def __init__(self, steps: Steps, settings: Settings, durable: Durable) -> None:
         self._get_subscription = steps.call(STRIPE, "getSubscription")
-        self._get_customer = steps.call(STRIPE, "getCustomer")
-        self._put_customer = steps.call(BOOKS, "putCustomer")
-        self._put_invoice = steps.call(BOOKS, "putInvoice")
-        self._list_accounts = steps.call(CRM, "listCustomers")
-        self._list_opportunities = steps.call(CRM, "listOpportunities")
-        self._move_opportunity = steps.call(CRM, "moveOpportunity")
+        self._cancel_subscription = steps.call(STRIPE, "cancelSubscription")
+        self._get_invoice = steps.call(STRIPE, "getInvoice")
+        self._get_refund = steps.call(STRIPE, "getRefund")
+        patience = self._patience = Patience(settings.retry_seconds)
+        self._opportunities = Opportunities(steps, durable, patience)
+        self._billing = Billing(steps, patience, self._opportunities)
+        self._payments = Payments(steps, durable, patience, self._billing)
+        self._cancellations = Cancellations(
+            steps,
+            patience,
+            self._billing,
+            self._payments,
+            self._opportunities,
+            settings.withdrawal_days,
+        )
 
-    async def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """Bring a subscription to the books. Raises DeadLetterError."""
-        subscription_id = domain.subscription_of(payload)
-        if not subscription_id:
+    async def run(self, payload: Mapping[str, Any]) -> Result:
+        """Bring what happened to the books and the CRM. Raises DeadLetterError, RefusedError."""
+        task = task_of(payload)
+        if task is None:
             return {"phase": "ignored"}
-        subscription = await self._insist(
-            lambda: self._get_subscription({"subscriptionId": subscription_id})
-        )
-        customer = await self._insist(
-            lambda: self._get_customer({"customerId": subscription["customerId"]})
-        )
-        key = domain.customer_key(customer)
-        opportunity = await self._find_opportunity(key)
+        runs: Mapping[str, Callable[[Task], Awaitable[Result]]] = {
+            "billing": self._bill,
+            "payment": self._receive,
+            "refund": self._give_back,
+            "cancellation": self._cancel,
+        }
+        return await runs[task.kind](task)
 
-        def in_books() -> Awaitable[Outcome]:
-            return self._put_customer({"externalKey": key}, body=domain.books_customer(customer))
-
-        # At the same time: each is one step, and their numbers are drawn in this order.
-        moved, billed = await asyncio.gather(self._move(opportunity, domain.WON), in_books())
+    async def _bill(self, task: Task) -> Result:
+        subscription = await self._subscription(task.record_id)
+        if domain.has_ended(subscription):
+            return await self._stopped(subscription)
+        sale = domain.current_sale(subscription)
         try:
-            in_the_books = await self._insist(in_books, billed)
-            invoice = await self._bill(subscription, in_the_books["id"])
-        except RefusedError as refusal:
-            await self._put_back(opportunity)
-            return {"phase": "refused", "cause": str(refusal)}
-        await self._insist(lambda: self._move(opportunity, domain.WON), moved)
-        return _done(invoice, opportunity)
+            invoice, opportunity = await self._billing.book(sale, self._wanted(sale))
+            result = {"phase": "done", **results.invoice(invoice)}
+            result.update(results.opportunity(str((opportunity or {}).get("id", ""))))
+        except BooksRefuseError as refusal:
+            result = {"phase": "refused", "cause": str(refusal)}
+        except SubscriptionEndedError:
+            result = {}
+        # Looked at after all that was done: an end that comes later finds it in the books.
+        subscription = await self._subscription(task.record_id)
+        if domain.has_ended(subscription):
+            return await self._stopped(subscription)
+        return result
 
-    async def _bill(self, subscription: Mapping[str, Any], customer_id: str) -> Any:
-        number = domain.document_number(subscription)
-        body = domain.books_invoice(subscription, customer_id)
-        return await self._insist(lambda: self._put_invoice({"documentNumber": number}, body=body))
+    async def _stopped(self, subscription: Body) -> Result:
+        return {"phase": "cancelled", **await self._cancellations.settle(subscription)}
 
-    async def _find_opportunity(self, key: str) -> Mapping[str, Any] | None:
-        accounts = await self._insist(lambda: self._list_accounts({"externalKey": key, "limit": 1}))
-        if not accounts["items"]:
-            return None
-        customer_id = accounts["items"][0]["id"]
-        found = await self._insist(
-            lambda: self._list_opportunities({"customerId": customer_id, "limit": 100})
+    async def _receive(self, task: Task) -> Result:
+        return await self._paid(task.record_id)
+
+    async def _paid(self, invoice_id: str, refund: Body | None = None) -> Result:
+        """Enter what was paid on an invoice of Stripe's, and then what was given back of it."""
+        invoice = await self._patience.read(self._get_invoice, {"invoiceId": invoice_id})
+        subscription_id = domain.subscription_of(invoice)
+        if not subscription_id:
+            return _ignored(f"invoice {invoice_id} is of no subscription")
+        sale = Sale(subscription=await self._subscription(subscription_id), invoice_id=invoice_id)
+        named = {"subscriptionId": subscription_id}
+        try:
+            booked = await self._booked(sale)
+        except BooksRefuseError as refusal:
+            return {"phase": "refused", "cause": str(refusal), **named}
+        paid = await self._payments.enter(sale, invoice, booked)
+        result = {"phase": "done", **named, **results.paid(paid)}
+        if refund is not None:
+            result["refund"] = await self._refund(sale, refund, paid)
+        return {**result, **await self._staged(subscription_id)}
+
+    async def _booked(self, sale: Sale) -> Body:
+        """Return the invoice of the books that is paid, made where it is not there yet."""
+        booked = await self._billing.find(sale)
+        if booked is not None:
+            return booked
+        if not domain.has_ended(sale.subscription):
+            return (await self._billing.book(sale, _always_wanted))[0]
+        return await self._billing.book_alone(sale)
+
+    async def _staged(self, subscription_id: str) -> Result:
+        """Have the stage be right for what was paid: won, or what an end makes of it."""
+        if not domain.has_ended(await self._subscription(subscription_id)):
+            opportunity_id = await self._opportunities.win(subscription_id)
+            subscription = await self._subscription(subscription_id)
+            if not domain.has_ended(subscription):
+                return results.opportunity(opportunity_id)
+        return await self._cancellations.settle(await self._subscription(subscription_id))
+
+    async def _give_back(self, task: Task) -> Result:
+        refund = await self._patience.read(self._get_refund, {"refundId": task.record_id})
+        if not domain.has_happened(refund):
+            return _ignored(f"refund {task.record_id} is {refund['status']}")
+        if not refund.get("invoiceIds"):
+            return _ignored(f"refund {task.record_id} is of no invoice")
+        return await self._paid(str(refund["invoiceIds"][0]), refund)
+
+    async def _refund(self, sale: Sale, refund: Body, paid: Paid) -> Result:
+        payment_id = str(refund["extensions"]["stripe"]["paymentId"])
+        entered = await self._payments.refund(sale, refund, paid, payment_id)
+        return results.booked(entered, domain.number("order-to-cash refund", str(refund["id"])))
+
+    async def _cancel(self, task: Task) -> Result:
+        if task.ends:
+            named = {"subscriptionId": task.record_id}
+            await self._patience.insist(lambda again: self._cancel_subscription(named, item=again))
+        subscription = await self._subscription(task.record_id)
+        if not domain.has_ended(subscription):
+            return _ignored(f"subscription {task.record_id} has not ended")
+        return {"phase": "done", **await self._cancellations.settle(subscription)}
+
+    async def _subscription(self, subscription_id: str) -> Body:
+        found: Body = await self._patience.read(
+            self._get_subscription, {"subscriptionId": subscription_id}
         )
-        return domain.open_opportunity(found)
+        return found
 
-    async def _move(self, opportunity: Mapping[str, Any] | None, stage: str) -> Outcome:
-        if opportunity is None:
-            return Outcome()
-        return await self._move_opportunity(
-            {"opportunityId": opportunity["id"]}, body={"stage": stage}, item=stage
-        )
+    def _wanted(self, sale: Sale) -> Callable[[], Awaitable[None]]:
+        """Return what is asked before a sale is billed again after a wait."""
 
-    async def _put_back(self, opportunity: Mapping[str, Any] | None) -> None:
-        """Undo what was done in the CRM, whether or not it had been done yet."""
-        if opportunity is not None:
-            await self._insist(lambda: self._move(opportunity, opportunity["stage"]))
+        async def check() -> None:
+            found = await self._get_subscription({"subscriptionId": sale.subscription_id})
+            # Where Stripe does not answer now, it is asked again when all is done.
+            if found.succeeded and domain.has_ended(found.body):
+                raise SubscriptionEndedError
 
-    async def _insist(self, attempt: Try, first: Outcome | None = None) -> Any:
-        """Return what a step comes to, tried again while that may help.
-
-        Raises DeadLetterError when it still does not, RefusedError when it never will.
-        """
-        outcome = first or await attempt()
-        for _ in range(RETRIES):
-            if not _may_pass(outcome):
-                break
-            await DBOS.sleep_async(self._retry_seconds)
-            outcome = await attempt()
-        failure = outcome.failure
-        if failure is None:
-            return outcome.body
-        if failure.passing:
-            raise DeadLetterError(str(failure), system=failure.system)
-        raise RefusedError(f"{failure.system}: {failure}")
+        return check
 
 
-def _may_pass(outcome: Outcome) -> bool:
-    """Tell whether trying again makes sense.
-
-    A conflict may be with another run for the same customer at the same moment: of two changes of
-    one version, QuickBooks takes the first and calls the other stale. One that stays is a refusal.
-    """
-    failure = outcome.failure
-    return outcome.may_pass or (failure is not None and failure.status == CONFLICT.status)
+async def _always_wanted() -> None:
+    """What was paid is billed, whatever became of the subscription."""
 
 
-def _done(invoice: Mapping[str, Any], opportunity: Mapping[str, Any] | None) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "phase": "done",
-        "invoice": {"id": invoice["id"], "number": invoice.get("number", "")},
-    }
-    if opportunity is not None:
-        result["opportunityId"] = opportunity["id"]
-    return result
+def _ignored(cause: str) -> Result:
+    return {"phase": "ignored", "cause": cause}
 
 
 def workflows(steps: Steps, settings: Settings, durable: Durable) -> Sequence[Workflow]:
     """Return the workflows of this API."""
     missed = MissedEvents(steps, durable, settings.door)
     return [
-        Workflow(name=NAME, run=OrderToCash(steps, settings.retry_seconds).run),
+        Workflow(name=NAME, run=OrderToCash(steps, settings, durable).run),
         Workflow(name=POLL, run=missed.run),
     ]
 

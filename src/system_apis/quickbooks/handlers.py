@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Literal
 
 from portico.connectors.batches import in_batches
-from portico.connectors.failures import MissingError, RefusedError, as_problems
+from portico.connectors.failures import ConflictError, MissingError, RefusedError, as_problems
 from portico.connectors.moments import from_text, timestamp
 from portico.connectors.pages import from_cursor, no_such_page, page_reply
 from portico.connectors.record import Record
 from portico.connectors.replies import put_reply
 from portico.server.call import Call, Reply
-from system_apis.quickbooks import mapping, models, queries
+from system_apis.quickbooks import mapping, models, queries, return_mapping
 from system_apis.quickbooks.connector import Page, QuickBooks, action_key
 from system_apis.quickbooks.dialect import SYSTEM
 
@@ -51,7 +52,11 @@ async def list_customers(
                 return page_reply([], None, {})
             conditions.append(queries.equal("Id", record_id))
         page = await _page(call, "Customer", limit, cursor, conditions)
-        items = [mapping.customer(r, books.realm_id, books.currency) for r in page.records]
+        keys = await books.keys_of("Customer", page.records)
+        items = [
+            mapping.customer(r, books.realm_id, books.currency, keys.get(r.text("Id"), ""))
+            for r in page.records
+        ]
         return page_reply(items, page.position, {"externalKey": external_key, "limit": limit})
 
 
@@ -60,6 +65,19 @@ async def get_customer(call: Call[QuickBooks], *, customer_id: str) -> models.Cu
     books = call.resources
     with as_problems():
         record = await books.get("Customer", customer_id, call)
+        keys = await books.keys_of("Customer", [record])
+        return mapping.customer(
+            record, books.realm_id, books.currency, keys.get(record.text("Id"), "")
+        )
+
+
+async def change_customer(
+    call: Call[QuickBooks], *, customer_id: str, body: models.CustomerChange
+) -> models.Customer:
+    """Change what the body has of a customer."""
+    books, values = call.resources, mapping.customer_changes(body)
+    with as_problems():
+        record = await books.change("Customer", customer_id, values, call)
         return mapping.customer(record, books.realm_id, books.currency)
 
 
@@ -79,7 +97,7 @@ async def put_customer(
             values.pop("CurrencyRef", None)
             record = await books.change("Customer", record.text("Id"), values, call)
             await books.note_write("Customer", external_key, record)
-        result = mapping.customer(record, books.realm_id, books.currency)
+        result = mapping.customer(record, books.realm_id, books.currency, external_key)
         return put_reply(result, f"customers/{result['id']}", created=created)
 
 
@@ -111,13 +129,18 @@ async def list_invoices(
     *,
     limit: int,
     customer_id: str | None = None,
+    document_number: str | None = None,
     cursor: str | None = None,
 ) -> Reply:
     """Return one page of invoices."""
+    conditions = _of_customer(customer_id)
+    if document_number is not None:
+        conditions.append(queries.equal("DocNumber", document_number))
+    filters = {"customerId": customer_id, "documentNumber": document_number, "limit": limit}
     with as_problems():
-        page = await _page(call, "Invoice", limit, cursor, _of_customer(customer_id))
+        page = await _page(call, "Invoice", limit, cursor, conditions)
         items = await _invoices(call, page.records)
-        return page_reply(items, page.position, {"customerId": customer_id, "limit": limit})
+        return page_reply(items, page.position, filters)
 
 
 async def get_invoice(call: Call[QuickBooks], *, invoice_id: str) -> models.Invoice:
@@ -153,11 +176,56 @@ async def void_invoice(call: Call[QuickBooks], *, invoice_id: str) -> models.Inv
     with as_problems():
         record = await books.get("Invoice", invoice_id, call)
         if not mapping.is_void(record):
+            if record.decimal("Balance") != record.decimal("TotalAmt"):
+                raise ConflictError(f"invoice {invoice_id} was paid", system=SYSTEM)
+            # A payment that comes meanwhile makes the SyncToken an old one, which is refused.
             values = {"Id": invoice_id, "SyncToken": record.text("SyncToken")}
             key = action_key(call, invoice_id)
             await books.post("Invoice", values, call, key=key, operation="void")
             record = await books.get("Invoice", invoice_id, call)
         return (await _invoices(call, [record]))[0]
+
+
+async def put_credit(
+    call: Call[QuickBooks], *, document_number: str, body: models.NewCredit
+) -> Reply:
+    """Create the credit memo of a document number, or have it come to another amount."""
+    books = call.resources
+
+    async def look_up() -> Record | None:
+        return await books.find("CreditMemo", [queries.equal("DocNumber", document_number)], call)
+
+    with as_problems():
+        item = (await _items(call, {body["sku"]}))[body["sku"]]
+        values = return_mapping.credit_values(document_number, body, item)
+        record, created = await books.create("CreditMemo", document_number, values, look_up, call)
+        if record.decimal("TotalAmt") != Decimal(body["amount"]["amount"]):
+            record = await books.change("CreditMemo", record.text("Id"), values, call)
+        skus = {item.text("Id"): body["sku"]}
+        shown = return_mapping.credit(record, books.realm_id, books.currency, skus)
+        return Reply(status=201 if created else 200, body=shown)
+
+
+async def put_refund(
+    call: Call[QuickBooks], *, reference_number: str, body: models.NewRefund
+) -> Reply:
+    """Record the refund of a reference number."""
+    books = call.resources
+
+    async def look_up() -> Record | None:
+        conditions = [queries.equal("DocNumber", reference_number)]
+        return await books.find("RefundReceipt", conditions, call)
+
+    with as_problems():
+        item = (await _items(call, {body["sku"]}))[body["sku"]]
+        paid = await books.get("Payment", body["paymentId"], call)
+        account = paid.record("DepositToAccountRef").values
+        values = return_mapping.refund_values(reference_number, body, item, account)
+        record, created = await books.create(
+            "RefundReceipt", reference_number, values, look_up, call
+        )
+        shown = return_mapping.refund(record, books.realm_id, books.currency)
+        return Reply(status=201 if created else 200, body=shown)
 
 
 async def list_payments(

@@ -101,6 +101,15 @@ class NewAddress(TypedDict):
     country: NotRequired[str]
 
 
+class CustomerChange(TypedDict):
+    """What of a customer is to be different; an address replaces that of its role."""
+
+    name: NotRequired[str]
+    email: NotRequired[str]
+    phone: NotRequired[str]
+    addresses: NotRequired[list[NewAddress]]
+
+
 class NewCustomer(TypedDict):
     """What a customer is to be."""
 
@@ -303,6 +312,25 @@ class NewPayment(TypedDict):
     customerId: str
     amount: Price
     invoiceIds: NotRequired[list[str]]
+    paidAt: NotRequired[str]
+
+
+class NewCredit(TypedDict):
+    """What a customer need not pay after all."""
+
+    customerId: str
+    amount: Price
+    sku: str
+    description: NotRequired[str]
+
+
+class NewRefund(TypedDict):
+    """What was given back."""
+
+    customerId: str
+    amount: Price
+    sku: str
+    paymentId: str
     paidAt: NotRequired[str]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal, cast
 
@@ -48,6 +49,7 @@ _REFUNDS: dict[str, PaymentStatus] = {
     "failed": "failed",
     "canceled": "cancelled",
 }
+_INVOICE_PAYMENTS: dict[str, PaymentStatus] = {"paid": "captured", "canceled": "cancelled"}
 _METHODS: dict[str, Method] = {
     "card": "card",
     "sepa_debit": "direct_debit",
@@ -129,7 +131,9 @@ def invoice(record: Record, account: str) -> Invoice:
             "paid": from_stripe(paid, currency),
             "due": from_stripe(gross - paid, currency),
         },
-        "extensions": extensions(record, status=record.text("status")),
+        "extensions": extensions(
+            record, status=record.text("status"), subscriptionId=_subscription_id(record)
+        ),
     }
     if number := record.text("number"):
         result["number"] = number
@@ -138,6 +142,12 @@ def invoice(record: Record, account: str) -> Invoice:
     if (due := record.optional_integer("due_date")) is not None:
         result["dueDate"] = _day(due)
     return result
+
+
+def _subscription_id(invoice: Record) -> str:
+    """Return the subscription that an invoice is of; older versions of the API named it at top."""
+    details = invoice.record("parent").record("subscription_details")
+    return details.id_of("subscription") or invoice.id_of("subscription")
 
 
 def _invoice_status(status: str, paid: int) -> InvoiceStatus:
@@ -204,12 +214,41 @@ def _method(record: Record) -> Method:
     return _METHODS.get(first, "other")
 
 
-def refund(record: Record, account: str, customer_id: str) -> Payment:
+def invoice_payment(record: Record, account: str) -> Payment:
+    """Return the part of a payment that an invoice was credited; the invoice is expanded."""
+    paid, status = record.optional_integer("amount_paid"), record.text("status")
+    source = record.record("payment")
+    kind = source.text("type")
+    result: Payment = {
+        "id": record.text("id"),
+        "type": "payment",
+        "externalIds": external_ids("invoice_payment", record, account),
+        "createdAt": created_at(record),
+        "source": {"system": SYSTEM, "instance": account},
+        "customerId": record.record("invoice").id_of("customer"),
+        "amount": from_stripe(
+            record.integer("amount_requested") if paid is None else paid, record.text("currency")
+        ),
+        "method": "other",
+        "status": _INVOICE_PAYMENTS.get(status, "pending"),
+        "invoiceIds": [record.id_of("invoice")],
+        "extensions": extensions(record, status=status),
+    }
+    if reference := source.id_of(kind) if kind else "":
+        result["provider"] = {"name": SYSTEM, "reference": reference}
+    if (moment := record.record("status_transitions").optional_integer("paid_at")) is not None:
+        result["paidAt"] = _moment(moment)
+    return result
+
+
+def refund(
+    record: Record, account: str, customer_id: str, invoice_ids: Sequence[str] = ()
+) -> Payment:
     """Return the canonical payment that a refund is: its amount is negative."""
     currency = record.text("currency").upper()
     given = Decimal(from_stripe(record.integer("amount"), currency)["amount"])
     back = money(-given, currency)
-    return {
+    result: Payment = {
         "id": record.text("id"),
         "type": "payment",
         "externalIds": external_ids("refund", record, account),
@@ -220,8 +259,13 @@ def refund(record: Record, account: str, customer_id: str) -> Payment:
         "method": "card",
         "status": _REFUNDS.get(record.text("status"), "pending"),
         "provider": {"name": SYSTEM, "reference": record.text("id")},
-        "extensions": extensions(record, status=record.text("status")),
+        "extensions": extensions(
+            record, status=record.text("status"), paymentId=record.id_of("payment_intent")
+        ),
     }
+    if invoice_ids:
+        result["invoiceIds"] = list(invoice_ids)
+    return result
 
 
 def event(record: Record) -> Event:
@@ -238,4 +282,6 @@ def event(record: Record) -> Event:
         result["recordId"] = record_id
     if key := thing.record("metadata").text(KEY):
         result["externalKey"] = key
+    if invoice_id := thing.id_of("invoice"):
+        result["invoiceId"] = invoice_id
     return result

@@ -159,6 +159,17 @@ async def get_invoice(call: Call[Stripe], *, invoice_id: str) -> models.Invoice:
         return billing_mapping.invoice(record, _account(call))
 
 
+async def list_invoice_payments(
+    call: Call[Stripe], *, invoice_id: str, limit: int, cursor: str | None = None
+) -> Reply:
+    """Return one page of what was credited to an invoice."""
+    query = [("invoice", invoice_id), ("expand[]", "data.invoice")]
+    with as_problems():
+        page = await _page(call, "invoice_payments", limit, cursor, query)
+        items = [billing_mapping.invoice_payment(record, _account(call)) for record in page.records]
+        return page_reply(items, page.position, {"invoiceId": invoice_id, "limit": limit})
+
+
 async def put_invoice(call: Call[Stripe], *, external_key: str, body: models.NewInvoice) -> Reply:
     """Create the draft invoice of a key with its lines."""
     with as_problems():
@@ -287,6 +298,39 @@ async def put_refund(
         result = billing_mapping.refund(record, stripe.account, payment.id_of("customer"))
         created = isinstance(found, Found) and found.created
         return put_reply(result, f"payments/{payment_id}", created=created)
+
+
+async def list_refunds(
+    call: Call[Stripe], *, payment_id: str, limit: int, cursor: str | None = None
+) -> Reply:
+    """Return one page of what was given back of a payment."""
+    with as_problems():
+        payment = await _payment(call, payment_id)
+        query = [("payment_intent", payment_id)]
+        page = await _page(call, "refunds", limit, cursor, query)
+        customer_id = payment.id_of("customer")
+        items = [billing_mapping.refund(r, _account(call), customer_id) for r in page.records]
+        return page_reply(items, page.position, {"paymentId": payment_id, "limit": limit})
+
+
+async def get_refund(call: Call[Stripe], *, refund_id: str) -> models.Payment:
+    """Return a refund with the invoices that its payment was for."""
+    with as_problems():
+        record = await call.resources.get(f"refunds/{refund_id}", call)
+        payment_id = record.id_of("payment_intent")
+        if not payment_id:
+            raise MissingError(f"refund {refund_id} is of no payment intent", system=SYSTEM)
+        payment = await _payment(call, payment_id)
+        invoice_ids = await _invoices_of(call, payment_id)
+        customer_id = payment.id_of("customer")
+        return billing_mapping.refund(record, _account(call), customer_id, invoice_ids)
+
+
+async def _invoices_of(call: Call[Stripe], payment_id: str) -> list[str]:
+    """Return the invoices that a payment was credited to; more than a hundred are not expected."""
+    query = [("payment[type]", "payment_intent"), ("payment[payment_intent]", payment_id)]
+    page = await call.resources.page("invoice_payments", call, limit=100, after=None, query=query)
+    return [record.id_of("invoice") for record in page.records]
 
 
 async def list_events(

@@ -294,24 +294,6 @@ class InvoicePage(TypedDict):
     nextCursor: NotRequired[str]
 
 
-class NewInvoiceLinesItem(TypedDict):
-    """One line."""
-
-    description: str
-    sku: NotRequired[str]
-    quantity: int
-    unitPrice: Price
-
-
-class NewInvoice(TypedDict):
-    """What is to be billed."""
-
-    customerId: str
-    currency: str
-    daysUntilDue: int
-    lines: list[NewInvoiceLinesItem]
-
-
 class PaymentProvider(TypedDict):
     """Who moved the money and what they call it."""
 
@@ -347,6 +329,24 @@ class PaymentPage(TypedDict):
     nextCursor: NotRequired[str]
 
 
+class NewInvoiceLinesItem(TypedDict):
+    """One line."""
+
+    description: str
+    sku: NotRequired[str]
+    quantity: int
+    unitPrice: Price
+
+
+class NewInvoice(TypedDict):
+    """What is to be billed."""
+
+    customerId: str
+    currency: str
+    daysUntilDue: int
+    lines: list[NewInvoiceLinesItem]
+
+
 class NewPayment(TypedDict):
     """What is to be paid."""
 
@@ -372,6 +372,7 @@ class Event(TypedDict):
     entity: NotRequired[str]
     recordId: NotRequired[str]
     externalKey: NotRequired[str]
+    invoiceId: NotRequired[str]
 
 
 class EventPage(TypedDict):

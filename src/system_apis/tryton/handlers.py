@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from portico.connectors.failures import as_problems
 from portico.connectors.moments import from_text
+from portico.connectors.replies import put_reply
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
-from system_apis.tryton import models, pages, sales, stock
+from system_apis.tryton import customers, models, pages, sales, stock
 from system_apis.tryton.mapping import (
     CUSTOMER_FIELDS,
     CUSTOMER_MODEL,
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 
 async def list_customers(
-    call: Call[Tryton], *, limit: int, q: str | None = None, cursor: str | None = None
+    call: Call[Tryton],
+    *,
+    limit: int,
+    q: str | None = None,
+    changed_since: str | None = None,
+    cursor: str | None = None,
 ) -> Reply:
     """Return one page of customers: every party with a code but the company itself."""
     with as_problems():
@@ -34,6 +40,9 @@ async def list_customers(
         domain = [["code", "!=", None], ["id", "!=", erp.company.party]]
         if q is not None:
             domain.append(pages.containing(q, "name", "code"))
+        if changed_since is not None:
+            domain.append(customers.changed_since(changed_since))
+            erp = erp.within({"active_test": False})
         found = await erp.search(
             CUSTOMER_MODEL,
             fields=CUSTOMER_FIELDS,
@@ -42,7 +51,7 @@ async def list_customers(
             limit=limit + 1,
         )
         items = [customer(party, erp.instance) for party in found[:limit]]
-        return pages.reply(items, found, limit, {"q": q})
+        return pages.reply(items, found, limit, {"q": q, "changedSince": changed_since})
 
 
 async def get_customer(call: Call[Tryton], *, customer_id: str) -> models.Customer:
@@ -57,6 +66,17 @@ async def get_customer(call: Call[Tryton], *, customer_id: str) -> models.Custom
             limit=1,
         )
         return customer(_only(found, f"customer {customer_id}"), erp.instance)
+
+
+async def put_customer(call: Call[Tryton], *, customer_id: str, body: models.NewCustomer) -> Reply:
+    """Create the customer of a code, or change it."""
+    with as_problems():
+        async with call.resources.turns.hold((CUSTOMER_MODEL, customer_id)):
+            erp = (await _enter(call)).within({"active_test": False})
+            party, made = await customers.put(erp, customer_id, body)
+            return put_reply(
+                customer(party, erp.instance), f"customers/{customer_id}", created=made
+            )
 
 
 async def list_products(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -40,6 +40,7 @@ RUNS = "/process/order-to-cash/v1/runs"
 GRINDERS, OPEN = "Grinders for the second counter", "Qualification"
 RETRY_SECONDS = 0.2
 UNLIMITED = 1000
+DOCUMENTS = ("Invoice", "Payment", "RefundReceipt", "CreditMemo")
 
 
 @contextlib.contextmanager
@@ -110,6 +111,7 @@ class Network:
     served: Served
     running: Mapping[str, Running]
     known: frozenset[str] = frozenset()
+    before: dict[str, set[str]] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Let everything work, the opportunity be open, and what there is be known."""
@@ -121,6 +123,8 @@ class Network:
         assert self.ask("PATCH", path, json={"stage": OPEN}).is_success
         self.known = frozenset()
         self.known = frozenset(invoice["id"] for invoice in self.invoices())
+        state = self.running["quickbooks"].sandbox.state
+        self.before = {name: set(state.table(name)) for name in DOCUMENTS}
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"idempotency-key": str(uuid4()), **options.pop("headers", {})}
@@ -145,19 +149,33 @@ class Network:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
-    def runs(self) -> dict[str, Any]:
-        """Return the runs that Stripe's webhooks started, by subscription."""
-        events = self.ask("GET", "/system/stripe/v1/events").json()["items"]
-        found = {}
-        for event in events:
-            answer = self.ask("GET", f"{RUNS}/webhook:stripe:{event['id']}")
-            if answer.status_code == 200 and "subscriptionId" in answer.json():
-                found[answer.json()["subscriptionId"]] = answer.json()
+    def at_stripe(self, method: str, path: str, **values: str) -> dict[str, Any]:
+        """Do something in Stripe itself, as its customers and their cards do."""
+        headers = {"authorization": f"Bearer {SECRET}"}
+        sent: dict[str, Any] = {"data": values} if method == "POST" else {"params": values}
+        url = f"{self.running['stripe'].url}/v1/{path}"
+        answer = self.served.client.request(method, url, headers=headers, **sent)
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
         return found
 
-    def run(self, subscription_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.runs().get(subscription_id, {})
-        return found
+    def invoice_of(self, subscription_id: str) -> str:
+        """Return the invoice of a subscription in Stripe."""
+        return str(self.at_stripe("GET", f"subscriptions/{subscription_id}")["latest_invoice"])
+
+    def run(self, record_id: str, kind: str = "customer.subscription.created") -> dict[str, Any]:
+        """Return the run that an event of a record started, nothing while there is none."""
+        asked = {"types": kind, "limit": 100}
+        events = self.ask("GET", "/system/stripe/v1/events", params=asked).json()["items"]
+        names = [event["id"] for event in events if event["recordId"] == record_id]
+        answers = [self.ask("GET", f"{RUNS}/webhook:stripe:{name}") for name in names]
+        found = [answer.json() for answer in answers if answer.is_success]
+        return found[0] if found else {}
+
+    def in_books(self, entity: str) -> list[dict[str, Any]]:
+        """Return the records of the books that were made since the test began."""
+        table = self.running["quickbooks"].sandbox.state.table(entity)
+        return [record for name, record in table.items() if name not in self.before[entity]]
 
     def invoices(self) -> list[dict[str, Any]]:
         """Return the invoices that were made since the test began."""

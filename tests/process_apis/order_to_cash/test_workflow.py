@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portico.client.tiers import TierClient, targets
+from portico.durable import Durable, DurableParts
 from portico.problems import CONFLICT, Problem
 from portico.server.call import Call, Reply
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.definition import Workflow
 from portico.workflow.engine import open_workflows
+from portico.workflow.notes import Notes
 from portico.workflow.steps import Steps
+from process_apis.order_to_cash.app import Settings
 from process_apis.order_to_cash.missed import NAME
 from process_apis.order_to_cash.workflows import OrderToCash
 from tests.portico.workflow.waiting import reached
@@ -22,32 +25,53 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from portico.contract import Operation
+    from portico.workflow.workflows import Workflows
 
 pytestmark = pytest.mark.anyio
 API = "process/order-to-cash.v1"
 PRICE = {"amount": "27.40", "currency": "EUR"}
+OPPORTUNITY = "006QyK000000001IBA"
+NOTHING = {"amount": "0.00", "currency": "EUR"}
 ANSWERS: dict[str, Any] = {
     "getSubscription": {
         "id": "sub_1",
+        "status": "active",
+        "latestInvoiceId": "in_1",
         "customerId": "cus_1",
         "items": [{"sku": "BEANS", "quantity": 1, "unitPrice": PRICE}],
     },
     "getCustomer": {"id": "cus_1", "name": "Harbour Street Coffee"},
-    "listCustomers": {"items": []},
+    "listCustomers": {"items": [{"id": "001QyK000000001IBA"}]},
+    "listOpportunities": {
+        "items": [{"id": OPPORTUNITY, "stage": "Qualification", "status": "open"}]
+    },
+    "moveOpportunity": {"id": OPPORTUNITY},
+    "getInvoice": {"id": "in_1", "status": "issued", "totals": {"paid": NOTHING}},
+    "listInvoices": {"items": []},
     "putCustomer": {"id": "1"},
-    "putInvoice": {"id": "7", "number": "O2C-1"},
+    "putInvoice": {"id": "7", "number": "O2C-1", "status": "issued"},
 }
 
 
 class Systems:
-    """Answers as the systems would; entering the customer conflicts as often as it is told."""
+    """Answers as the systems would; entering the customer conflicts as often as it is told.
 
-    def __init__(self, conflicts: int) -> None:
+    `until_ended` is how often the subscription is read before it has ended.
+    """
+
+    def __init__(self, conflicts: int, until_ended: int = 99) -> None:
         self.conflicts = conflicts
+        self.until_ended = until_ended
         self.keys: list[str] = []
+        self.asked: list[str] = []
 
     async def send(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
         del document
+        self.asked.append(operation.operation_id)
+        if operation.operation_id == "getSubscription":
+            self.until_ended -= 1
+            status = "active" if self.until_ended >= 0 else "ended"
+            return Reply(body={**ANSWERS["getSubscription"], "status": status})
         if operation.operation_id == "putCustomer":
             self.keys.append(call.idempotency_key)
             if self.conflicts:
@@ -57,12 +81,30 @@ class Systems:
         return Reply(body=ANSWERS[operation.operation_id])
 
 
+def parts(database: WorkflowDatabase, workflows: Workflows) -> DurableParts:
+    """Return what is open; order-to-cash writes notes, and looks for nothing else."""
+    unused: Any = None
+    return DurableParts(
+        workflows=workflows,
+        outbox=unused,
+        dead_letters=unused,
+        subscribers=unused,
+        watermarks=unused,
+        projections=unused,
+        notes=Notes(database, workflows.transactions.engine),
+    )
+
+
 async def run(folder: Path, systems: Systems) -> Any:
     known = contracts()
     transports = dict.fromkeys(known[API].calls, systems)
     steps = Steps(known[API], known, TierClient(API, targets(known[API], known, transports)))
-    workflow = Workflow(name=NAME, run=OrderToCash(steps, retry_seconds=0.01).run)
-    async with open_workflows(WorkflowDatabase.in_folder(folder), [workflow]) as workflows:
+    durable = Durable()
+    patient = Settings(retry_seconds=0.01)
+    workflow = Workflow(name=NAME, run=OrderToCash(steps, patient, durable).run)
+    database = WorkflowDatabase.in_folder(folder)
+    async with open_workflows(database, [workflow]) as workflows:
+        durable.opened(parts(database, workflows))
         await workflows.start("run-1", NAME, {"subscriptionId": "sub_1"})
         return (await reached(workflows, "run-1", "succeeded")).result
 
@@ -74,9 +116,10 @@ async def test_a_customer_that_another_run_changes_meanwhile_is_tried_again(
 
     result = await run(tmp_path, systems)
 
-    assert result == {"phase": "done", "invoice": {"id": "7", "number": "O2C-1"}}
-    assert len(systems.keys) == 3
-    assert len(set(systems.keys)) == 1
+    invoice = {"id": "7", "number": "O2C-1", "status": "issued"}
+    assert result == {"phase": "done", "invoice": invoice, "opportunityId": OPPORTUNITY}
+    # Nothing was done under a key that was refused; a callee would repeat the refusal.
+    assert len(set(systems.keys)) == len(systems.keys) == 3
 
 
 async def test_a_conflict_that_stays_is_a_refusal(tmp_path: Path) -> None:
@@ -87,3 +130,24 @@ async def test_a_conflict_that_stays_is_a_refusal(tmp_path: Path) -> None:
     assert result["phase"] == "refused"
     assert result["cause"].startswith("quickbooks: ")
     assert len(systems.keys) == 4
+
+
+async def test_an_end_before_the_next_try_wins(tmp_path: Path) -> None:
+    systems = Systems(conflicts=99, until_ended=1)
+
+    result = await run(tmp_path, systems)
+
+    assert result == {"phase": "cancelled", "opportunityId": OPPORTUNITY}
+    assert "putInvoice" not in systems.asked
+    assert len(systems.keys) == 1, "it was not tried again"
+    assert systems.asked[-1] == "moveOpportunity"
+
+
+async def test_an_end_after_the_last_look_before_the_invoice_undoes_it(tmp_path: Path) -> None:
+    systems = Systems(conflicts=1, until_ended=2)
+
+    result = await run(tmp_path, systems)
+
+    assert result["phase"] == "cancelled"
+    made = systems.asked.index("putInvoice")
+    assert "listInvoices" in systems.asked[made:], "what was made meanwhile is looked for"

@@ -122,13 +122,91 @@ async def test_an_invoice_is_billed_paid_and_voided(sandbox: Running) -> None:
         owed = Invoice.get(invoice.Id, qb=client)
         balance = owed.Balance
         owed.void(qb=client)
-        return [balance, Invoice.get(invoice.Id, qb=client)]
+        return [balance, Invoice.get(invoice.Id, qb=client), Payment.get(payment.Id, qb=client)]
 
-    balance, void = await judged(sandbox, work)
+    balance, void, payment = await judged(sandbox, work)
 
     assert balance == 198
     assert (void.TotalAmt, void.Balance) == (0, 0)
     assert "Voided" in void.PrivateNote
+    assert (payment.UnappliedAmt, payment.Line) == (100, []), "the customer has it as a credit"
+
+
+async def test_a_payment_that_is_voided_or_changed_leaves_the_invoice_due(
+    sandbox: Running,
+) -> None:
+    from quickbooks.objects.base import LinkedTxn, Ref
+    from quickbooks.objects.invoice import Invoice
+    from quickbooks.objects.payment import Payment, PaymentLine
+
+    def work(client: QuickBooks) -> list[Any]:
+        invoice = Invoice.get(_billed(client), qb=client)
+        balances = []
+        payment = Payment()
+        payment.CustomerRef = Ref()
+        payment.CustomerRef.value = "1"
+        for amount in (100, 298):
+            link = LinkedTxn()
+            link.TxnId, link.TxnType = invoice.Id, "Invoice"
+            part = PaymentLine()
+            part.Amount = payment.TotalAmt = amount
+            part.LinkedTxn, payment.Line = [link], [part]
+            payment.save(qb=client)
+            payment = Payment.get(payment.Id, qb=client)
+            balances.append(Invoice.get(invoice.Id, qb=client).Balance)
+        payment.void(qb=client)
+        return [*balances, Invoice.get(invoice.Id, qb=client).Balance]
+
+    assert await judged(sandbox, work) == [198, 0, 298]
+
+
+async def test_a_credit_memo_and_a_refund_receipt_are_made(sandbox: Running) -> None:
+    from quickbooks.objects.account import Account
+    from quickbooks.objects.base import Ref
+    from quickbooks.objects.creditmemo import CreditMemo
+    from quickbooks.objects.refundreceipt import RefundReceipt
+
+    def work(client: QuickBooks) -> list[Any]:
+        made = []
+        for document in (CreditMemo(), RefundReceipt()):
+            document.CustomerRef = Ref()
+            document.CustomerRef.value = "1"
+            document.Line.append(_line())
+            if isinstance(document, RefundReceipt):
+                (account,) = Account.filter(AccountSubType="UndepositedFunds", qb=client)
+                document.DepositToAccountRef = account.to_ref()
+            document.save(qb=client)
+            made.append(type(document).get(document.Id, qb=client))
+        return made
+
+    credit, refund = await judged(sandbox, work)
+
+    assert (credit.TotalAmt, credit.RemainingCredit) == (298, 298)
+    assert (refund.TotalAmt, refund.Balance) == (298, 0)
+
+
+def _line() -> Any:
+    from quickbooks.objects.base import Ref
+    from quickbooks.objects.detailline import SalesItemLine, SalesItemLineDetail
+
+    detail = SalesItemLineDetail()
+    detail.ItemRef = Ref()
+    detail.ItemRef.value, detail.Qty, detail.UnitPrice = "1", 2, 149
+    line = SalesItemLine()
+    line.SalesItemLineDetail, line.Amount = detail, 298
+    return line
+
+
+def _billed(client: QuickBooks) -> str:
+    from quickbooks.objects.base import Ref
+    from quickbooks.objects.invoice import Invoice
+
+    invoice = Invoice()
+    invoice.CustomerRef = Ref()
+    invoice.CustomerRef.value = "1"
+    invoice.Line.append(_line())
+    invoice.save(qb=client)
+    return str(invoice.Id)
 
 
 async def test_faults_become_exceptions_of_the_library(sandbox: Running) -> None:

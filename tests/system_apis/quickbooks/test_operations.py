@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from portico.connectors.failures import ConflictError
 from portico.connectors.messages import Job
 from portico.connectors.moments import timestamp
 from portico.deadline import Deadline
@@ -67,6 +68,10 @@ async def test_a_customer_is_found_by_the_key_it_was_put_under(company: Company)
 
     assert before == {"items": []}
     assert after["items"] == [await call(company, "getCustomer", customerId="2")]
+    assert after["items"][0]["extensions"]["quickbooks"]["externalKey"] == "C-1002"
+    listed = (await call(company, "listCustomers"))["items"]
+    keyed = [found["id"] for found in listed if "externalKey" in found["extensions"]["quickbooks"]]
+    assert keyed == ["2"]
     assert "nextCursor" not in after
 
 
@@ -184,6 +189,89 @@ async def test_an_invoice_is_voided_once(company: Company) -> None:
     assert await call(company, "voidInvoice", invoiceId=invoice["id"]) == void
 
 
+def payment_of(invoice_id: str, amount: str) -> dict[str, Any]:
+    money = {"amount": amount, "currency": EUR}
+    return {"customerId": "1", "amount": money, "invoiceIds": [invoice_id]}
+
+
+async def test_an_invoice_that_was_paid_is_not_voided(company: Company) -> None:
+    _, invoice = await put(company, "putInvoice", INVOICE, documentNumber="INV-1")
+    await put(company, "putPayment", payment_of(invoice["id"], "0.01"), referenceNumber="PAY-1")
+
+    assert (await refusal(company, "voidInvoice", invoiceId=invoice["id"])).status == 409
+    still = await call(company, "getInvoice", invoiceId=invoice["id"])
+    assert still["status"] == "partially_paid"
+
+
+async def test_a_payment_that_comes_while_an_invoice_is_voided_wins(company: Company) -> None:
+    """The SyncToken is that of the invoice before it was paid."""
+    _, invoice = await put(company, "putInvoice", INVOICE, documentNumber="INV-1")
+    await put(company, "putPayment", payment_of(invoice["id"], "0.01"), referenceNumber="PAY-1")
+    values = {"Id": invoice["id"], "SyncToken": "0"}
+    job = Job(deadline=Deadline.after(5))
+
+    with pytest.raises(ConflictError, match="Stale"):
+        await company.books.post("Invoice", values, job, operation="void")
+
+
+async def test_an_invoice_is_found_by_its_number(company: Company) -> None:
+    _, invoice = await put(company, "putInvoice", INVOICE, documentNumber="INV-1")
+    await put(company, "putInvoice", INVOICE, documentNumber="INV-2")
+
+    assert (await call(company, "listInvoices", documentNumber="INV-1"))["items"] == [invoice]
+    assert (await call(company, "listInvoices", documentNumber="INV-3"))["items"] == []
+
+
+async def test_a_credit_is_made_once_and_comes_to_what_is_said_last(company: Company) -> None:
+    body = {
+        "customerId": "1",
+        "amount": {"amount": "54.80", "currency": EUR},
+        "sku": "BEANS-HOUSE",
+        "description": "Credit for INV-1",
+    }
+    made = await put(company, "putCredit", body, documentNumber="CR-1")
+    again = await put(company, "putCredit", body, documentNumber="CR-1")
+    less = {**body, "amount": {"amount": "0.00", "currency": EUR}}
+    changed = await put(company, "putCredit", less, documentNumber="CR-1")
+    unknown = {**body, "sku": "NO-SUCH"}
+
+    assert made[0] == 201
+    assert again == (200, made[1])
+    assert (made[1]["kind"], made[1]["number"]) == ("credit_note", "CR-1")
+    assert made[1]["totals"]["due"]["amount"] == "54.80"
+    assert made[1]["lines"][0]["sku"] == "BEANS-HOUSE"
+    assert made[1]["lines"][0]["description"] == "Credit for INV-1"
+    assert (changed[0], changed[1]["id"]) == (200, made[1]["id"])
+    assert changed[1]["totals"]["gross"]["amount"] == "0.00"
+    assert company.count("CreditMemo") == 1
+    assert (await refusal(company, "putCredit", body=unknown, documentNumber="CR-2")).status == 422
+
+
+async def test_a_refund_leaves_the_account_of_its_payment_once(company: Company) -> None:
+    _, invoice = await put(company, "putInvoice", INVOICE, documentNumber="INV-1")
+    paid = payment_of(invoice["id"], "322.19")
+    _, payment = await put(company, "putPayment", paid, referenceNumber="PAY-1")
+    body = {
+        "customerId": "1",
+        "amount": {"amount": "20.00", "currency": EUR},
+        "sku": "BEANS-HOUSE",
+        "paymentId": payment["id"],
+        "paidAt": "2026-11-20",
+    }
+    made = await put(company, "putRefund", body, referenceNumber="RE-1")
+    again = await put(company, "putRefund", body, referenceNumber="RE-1")
+    (receipt,) = company.sandbox.state.table("RefundReceipt").values()
+
+    assert made[0] == 201
+    assert again == (200, made[1])
+    assert made[1]["amount"] == {"amount": "-20.00", "currency": EUR}
+    assert (made[1]["status"], made[1]["paidAt"]) == ("refunded", "2026-11-20T00:00:00Z")
+    assert receipt["DepositToAccountRef"]["name"] == "Undeposited Funds"
+    unknown = {**body, "paymentId": "99"}
+    problem = await refusal(company, "putRefund", body=unknown, referenceNumber="RE-2")
+    assert problem.status == 404
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -223,3 +311,20 @@ async def test_changes_are_told_the_earliest_first_with_what_is_gone(company: Co
 @pytest.mark.parametrize("cursor", ["Y3VzXzE", "_", "LTE", "MTIzNDU2Nzg5MDEy"])
 async def test_a_cursor_that_leads_nowhere_is_not_found(company: Company, cursor: str) -> None:
     assert (await refusal(company, "listCustomers", cursor=cursor)).status == 404
+
+
+async def test_a_customer_that_people_made_is_changed_by_its_id(company: Company) -> None:
+    before = await call(company, "getCustomer", customerId="1")
+
+    status, changed = await put(
+        company, "changeCustomer", {"email": "books@harbour-street.example"}, customerId="1"
+    )
+
+    assert status == 200
+    assert changed["email"] == "books@harbour-street.example"
+    for name in ("name", "addresses", "currency"):
+        assert changed[name] == before[name]
+    refused = await refusal(company, "changeCustomer", body={"name": "X"}, customerId="99")
+    assert refused.status == 404
+    taken = {"name": "Old Mill Bakery"}
+    assert (await refusal(company, "changeCustomer", body=taken, customerId="1")).status == 409

@@ -160,9 +160,68 @@ async def test_a_subscription_bills_at_once_and_ends(account: Account) -> None:
     assert (status, again) == (201, (200, made))
     assert made["items"][0]["billedEvery"] == "month"
     assert invoice["totals"]["gross"] == {"amount": "54.80", "currency": EUR}
+    assert invoice["extensions"]["stripe"]["subscriptionId"] == made["id"]
     assert ended["status"] == "ended"
     assert await call(account, "cancelSubscription", subscriptionId=made["id"]) == ended
     assert (await call(account, "listSubscriptions"))["items"] == [ended]
+
+
+async def subscribed(account: Account) -> tuple[str, Any]:
+    """Return a customer and the open invoice of a new subscription, over 54.80."""
+    await put(account, "putProduct", CLUB, sku="BEANS-CLUB")
+    customer_id = await first_customer(account)
+    items = [{"sku": "BEANS-CLUB", "quantity": 2}]
+    wanted = {"customerId": customer_id, "items": items, "daysUntilDue": 14}
+    _, made = await put(account, "putSubscription", wanted, externalKey="S-1")
+    return customer_id, await call(account, "getInvoice", invoiceId=made["latestInvoiceId"])
+
+
+async def test_an_invoice_is_paid_in_parts_and_given_back(account: Account) -> None:
+    customer_id, invoice = await subscribed(account)
+    statuses, references = [], []
+    for key, amount in (("P-1", "20.00"), ("P-2", "40.00")):
+        body = {
+            "customerId": customer_id,
+            "amount": {"amount": amount, "currency": EUR},
+            "paymentToken": "pm_card_visa",
+        }
+        _, payment = await put(account, "putPayment", body, externalKey=key)
+        references.append(payment["id"])
+        values = {"payment_intent": payment["id"]}
+        job = Job(deadline=Deadline.after(5))
+        await account.stripe.post(f"invoices/{invoice['id']}/attach_payment", values, job)
+        found = await call(account, "getInvoice", invoiceId=invoice["id"])
+        statuses.append((found["status"], found["totals"]["due"]["amount"]))
+    parts = (await call(account, "listInvoicePayments", invoiceId=invoice["id"]))["items"]
+    await put(account, "putRefund", {}, paymentId=references[0], externalKey="R-1")
+    (refund,) = (await call(account, "listRefunds", paymentId=references[0]))["items"]
+    read = await call(account, "getRefund", refundId=refund["id"])
+
+    assert invoice["extensions"]["stripe"]["subscriptionId"].startswith("sub_")
+    assert statuses == [("partially_paid", "34.80"), ("paid", "0.00")]
+    assert [part["amount"]["amount"] for part in parts] == ["34.80", "20.00"]
+    assert [part["provider"]["reference"] for part in parts] == references[::-1]
+    assert {part["status"] for part in parts} == {"captured"}
+    assert (read["amount"]["amount"], read["status"]) == ("-20.00", "refunded")
+    assert read == {**refund, "invoiceIds": [invoice["id"]]}
+    assert read["extensions"]["stripe"]["paymentId"] == references[0]
+    events = await call(account, "listEvents", types=["invoice_payment.paid", "invoice.paid"])
+    assert [event["recordId"] for event in events["items"]] == [
+        invoice["id"],
+        parts[0]["id"],
+        parts[1]["id"],
+    ]
+
+
+async def test_what_was_paid_outside_of_stripe_has_no_payment(account: Account) -> None:
+    _, invoice = await subscribed(account)
+    job = Job(deadline=Deadline.after(5))
+    await account.stripe.post(f"invoices/{invoice['id']}/pay", {"paid_out_of_band": True}, job)
+    paid = await call(account, "getInvoice", invoiceId=invoice["id"])
+
+    assert (paid["status"], paid["totals"]["paid"]["amount"]) == ("paid", "54.80")
+    assert await call(account, "listInvoicePayments", invoiceId=invoice["id"]) == {"items": []}
+    assert (await refusal(account, "getRefund", refundId="re_none")).status == 404
 
 
 async def test_a_one_time_price_cannot_be_subscribed_to(account: Account) -> None:

@@ -191,6 +191,7 @@ async def list_invoices(
     call: Call[R],
     *,
     customer_id: str | None = None,
+    document_number: str | None = None,
     limit: int | None = None,
     cursor: str | None = None,
 ) -> InvoicePage:
@@ -198,6 +199,11 @@ async def list_invoices(
     reply = await call.invoke(
         "system/quickbooks.v1",
         "listInvoices",
-        {"customerId": customer_id, "limit": limit, "cursor": cursor},
+        {
+            "customerId": customer_id,
+            "documentNumber": document_number,
+            "limit": limit,
+            "cursor": cursor,
+        },
     )
     return cast(InvoicePage, reply.body)

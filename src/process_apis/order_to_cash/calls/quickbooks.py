@@ -109,39 +109,6 @@ class Customer(TypedDict):
     contacts: NotRequired[list[Contact]]
 
 
-class OrderedQuantity(TypedDict):
-    """How much is ordered; more than nothing."""
-
-    value: str
-    uom: NotRequired[str]
-
-
-class Price(TypedDict):
-    """An amount for one unit."""
-
-    amount: str
-    currency: str
-
-
-class NewInvoiceLinesItem(TypedDict):
-    """One line."""
-
-    sku: str
-    description: NotRequired[str]
-    quantity: OrderedQuantity
-    unitPrice: Price
-
-
-class NewInvoice(TypedDict):
-    """What is to be billed."""
-
-    customerId: str
-    currency: str
-    issueDate: NotRequired[str]
-    dueDate: NotRequired[str]
-    lines: list[NewInvoiceLinesItem]
-
-
 class Quantity(TypedDict):
     """How much of something, as a decimal string with its unit."""
 
@@ -210,6 +177,102 @@ class Invoice(TypedDict):
     totals: InvoiceTotals
 
 
+class InvoicePage(TypedDict):
+    """One page of invoices."""
+
+    items: list[Invoice]
+    nextCursor: NotRequired[str]
+
+
+class OrderedQuantity(TypedDict):
+    """How much is ordered; more than nothing."""
+
+    value: str
+    uom: NotRequired[str]
+
+
+class Price(TypedDict):
+    """An amount for one unit."""
+
+    amount: str
+    currency: str
+
+
+class NewInvoiceLinesItem(TypedDict):
+    """One line."""
+
+    sku: str
+    description: NotRequired[str]
+    quantity: OrderedQuantity
+    unitPrice: Price
+
+
+class NewInvoice(TypedDict):
+    """What is to be billed."""
+
+    customerId: str
+    currency: str
+    issueDate: NotRequired[str]
+    dueDate: NotRequired[str]
+    lines: list[NewInvoiceLinesItem]
+
+
+class NewPayment(TypedDict):
+    """What was paid."""
+
+    customerId: str
+    amount: Price
+    invoiceIds: NotRequired[list[str]]
+    paidAt: NotRequired[str]
+
+
+class PaymentProvider(TypedDict):
+    """Who moved the money and what they call it."""
+
+    name: str
+    reference: str
+
+
+class Payment(TypedDict):
+    """Money received from a customer or returned to one."""
+
+    id: str
+    version: NotRequired[int]
+    externalIds: list[ExternalId]
+    createdAt: NotRequired[str]
+    updatedAt: NotRequired[str]
+    deleted: NotRequired[bool]
+    source: NotRequired[Source]
+    extensions: NotRequired[dict[str, dict[str, object]]]
+    type: Literal["payment"]
+    customerId: str
+    amount: Money
+    method: Literal["card", "bank_transfer", "direct_debit", "cash", "wallet", "credit", "other"]
+    status: Literal["pending", "authorized", "captured", "failed", "cancelled", "refunded"]
+    invoiceIds: NotRequired[list[str]]
+    provider: NotRequired[PaymentProvider]
+    paidAt: NotRequired[str]
+
+
+class NewRefund(TypedDict):
+    """What was given back."""
+
+    customerId: str
+    amount: Price
+    sku: str
+    paymentId: str
+    paidAt: NotRequired[str]
+
+
+class NewCredit(TypedDict):
+    """What a customer need not pay after all."""
+
+    customerId: str
+    amount: Price
+    sku: str
+    description: NotRequired[str]
+
+
 async def put_customer(
     call: Call[R], *, external_key: str, body: NewCustomer, step: str = ""
 ) -> Customer:
@@ -220,6 +283,28 @@ async def put_customer(
     return cast(Customer, reply.body)
 
 
+async def list_invoices(
+    call: Call[R],
+    *,
+    customer_id: str | None = None,
+    document_number: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> InvoicePage:
+    """List invoices."""
+    reply = await call.invoke(
+        "system/quickbooks.v1",
+        "listInvoices",
+        {
+            "customerId": customer_id,
+            "documentNumber": document_number,
+            "limit": limit,
+            "cursor": cursor,
+        },
+    )
+    return cast(InvoicePage, reply.body)
+
+
 async def put_invoice(
     call: Call[R], *, document_number: str, body: NewInvoice, step: str = ""
 ) -> Invoice:
@@ -227,6 +312,56 @@ async def put_invoice(
     reply = await call.invoke(
         "system/quickbooks.v1",
         "putInvoice",
+        {"documentNumber": document_number},
+        body=body,
+        step=step,
+    )
+    return cast(Invoice, reply.body)
+
+
+async def void_invoice(call: Call[R], *, invoice_id: str, step: str = "") -> Invoice:
+    """Void an invoice."""
+    reply = await call.invoke(
+        "system/quickbooks.v1", "voidInvoice", {"invoiceId": invoice_id}, step=step
+    )
+    return cast(Invoice, reply.body)
+
+
+async def put_payment(
+    call: Call[R], *, reference_number: str, body: NewPayment, step: str = ""
+) -> Payment:
+    """Record a payment."""
+    reply = await call.invoke(
+        "system/quickbooks.v1",
+        "putPayment",
+        {"referenceNumber": reference_number},
+        body=body,
+        step=step,
+    )
+    return cast(Payment, reply.body)
+
+
+async def put_refund(
+    call: Call[R], *, reference_number: str, body: NewRefund, step: str = ""
+) -> Payment:
+    """Record a refund."""
+    reply = await call.invoke(
+        "system/quickbooks.v1",
+        "putRefund",
+        {"referenceNumber": reference_number},
+        body=body,
+        step=step,
+    )
+    return cast(Payment, reply.body)
+
+
+async def put_credit(
+    call: Call[R], *, document_number: str, body: NewCredit, step: str = ""
+) -> Invoice:
+    """Credit a customer."""
+    reply = await call.invoke(
+        "system/quickbooks.v1",
+        "putCredit",
         {"documentNumber": document_number},
         body=body,
         step=step,

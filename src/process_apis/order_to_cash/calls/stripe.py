@@ -123,6 +123,102 @@ class Customer(TypedDict):
     contacts: NotRequired[list[Contact]]
 
 
+class Quantity(TypedDict):
+    """How much of something, as a decimal string with its unit."""
+
+    value: str
+    uom: str
+
+
+class TaxAmount(TypedDict):
+    """One tax on a line or a document."""
+
+    category: str
+    rate: NotRequired[str]
+    base: NotRequired[Money]
+    amount: NotRequired[Money]
+
+
+class InvoiceLine(TypedDict):
+    lineNo: int
+    sku: NotRequired[str]
+    description: NotRequired[str]
+    quantity: NotRequired[Quantity]
+    unitPrice: NotRequired[Money]
+    netAmount: Money
+    taxes: NotRequired[list[TaxAmount]]
+
+
+class InvoiceTotals(TypedDict):
+    """Sums of the invoice."""
+
+    net: Money
+    tax: Money
+    gross: Money
+    paid: Money
+    due: Money
+
+
+class Invoice(TypedDict):
+    """What a customer is asked to pay, or is credited."""
+
+    id: str
+    version: NotRequired[int]
+    externalIds: list[ExternalId]
+    createdAt: NotRequired[str]
+    updatedAt: NotRequired[str]
+    deleted: NotRequired[bool]
+    source: NotRequired[Source]
+    extensions: NotRequired[dict[str, dict[str, object]]]
+    type: Literal["invoice"]
+    number: NotRequired[str]
+    kind: Literal["invoice", "credit_note"]
+    customerId: str
+    issueDate: NotRequired[str]
+    dueDate: NotRequired[str]
+    currency: str
+    status: Literal["draft", "issued", "partially_paid", "paid", "void"]
+    orderIds: NotRequired[list[str]]
+    lines: list[InvoiceLine]
+    taxes: NotRequired[list[TaxAmount]]
+    totals: InvoiceTotals
+
+
+class PaymentProvider(TypedDict):
+    """Who moved the money and what they call it."""
+
+    name: str
+    reference: str
+
+
+class Payment(TypedDict):
+    """Money received from a customer or returned to one."""
+
+    id: str
+    version: NotRequired[int]
+    externalIds: list[ExternalId]
+    createdAt: NotRequired[str]
+    updatedAt: NotRequired[str]
+    deleted: NotRequired[bool]
+    source: NotRequired[Source]
+    extensions: NotRequired[dict[str, dict[str, object]]]
+    type: Literal["payment"]
+    customerId: str
+    amount: Money
+    method: Literal["card", "bank_transfer", "direct_debit", "cash", "wallet", "credit", "other"]
+    status: Literal["pending", "authorized", "captured", "failed", "cancelled", "refunded"]
+    invoiceIds: NotRequired[list[str]]
+    provider: NotRequired[PaymentProvider]
+    paidAt: NotRequired[str]
+
+
+class PaymentPage(TypedDict):
+    """One page of payments."""
+
+    items: list[Payment]
+    nextCursor: NotRequired[str]
+
+
 class Event(TypedDict):
     """Something that happened."""
 
@@ -132,6 +228,7 @@ class Event(TypedDict):
     entity: NotRequired[str]
     recordId: NotRequired[str]
     externalKey: NotRequired[str]
+    invoiceId: NotRequired[str]
 
 
 class EventPage(TypedDict):
@@ -149,10 +246,56 @@ async def get_subscription(call: Call[R], *, subscription_id: str) -> Subscripti
     return cast(Subscription, reply.body)
 
 
+async def cancel_subscription(
+    call: Call[R], *, subscription_id: str, step: str = ""
+) -> Subscription:
+    """Cancel a subscription."""
+    reply = await call.invoke(
+        "system/stripe.v1", "cancelSubscription", {"subscriptionId": subscription_id}, step=step
+    )
+    return cast(Subscription, reply.body)
+
+
 async def get_customer(call: Call[R], *, customer_id: str) -> Customer:
     """Get a customer."""
     reply = await call.invoke("system/stripe.v1", "getCustomer", {"customerId": customer_id})
     return cast(Customer, reply.body)
+
+
+async def get_invoice(call: Call[R], *, invoice_id: str) -> Invoice:
+    """Get an invoice."""
+    reply = await call.invoke("system/stripe.v1", "getInvoice", {"invoiceId": invoice_id})
+    return cast(Invoice, reply.body)
+
+
+async def list_invoice_payments(
+    call: Call[R], *, invoice_id: str, limit: int | None = None, cursor: str | None = None
+) -> PaymentPage:
+    """List what was paid on an invoice."""
+    reply = await call.invoke(
+        "system/stripe.v1",
+        "listInvoicePayments",
+        {"invoiceId": invoice_id, "limit": limit, "cursor": cursor},
+    )
+    return cast(PaymentPage, reply.body)
+
+
+async def get_refund(call: Call[R], *, refund_id: str) -> Payment:
+    """Get a refund."""
+    reply = await call.invoke("system/stripe.v1", "getRefund", {"refundId": refund_id})
+    return cast(Payment, reply.body)
+
+
+async def list_refunds(
+    call: Call[R], *, payment_id: str, limit: int | None = None, cursor: str | None = None
+) -> PaymentPage:
+    """List the refunds of a payment."""
+    reply = await call.invoke(
+        "system/stripe.v1",
+        "listRefunds",
+        {"paymentId": payment_id, "limit": limit, "cursor": cursor},
+    )
+    return cast(PaymentPage, reply.body)
 
 
 async def list_events(

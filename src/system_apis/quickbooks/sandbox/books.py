@@ -12,6 +12,7 @@ import orjson
 
 from portico.sandbox.state import Record, State
 from portico.sandbox.webhooks import Webhooks
+from system_apis.quickbooks.sandbox import payments
 from system_apis.quickbooks.sandbox.errors import (
     FaultError,
     bad_reference,
@@ -21,7 +22,10 @@ from system_apis.quickbooks.sandbox.errors import (
     stale,
 )
 
-ENTITIES = ("Customer", "Item", "Invoice", "Payment")
+ENTITIES = ("Customer", "Item", "Account", "Invoice", "Payment", "CreditMemo", "RefundReceipt")
+_LISTS = frozenset({"Customer", "Item", "Account"})
+# Where payments go that name no account, as in a company that Intuit makes.
+UNDEPOSITED = {"value": "4", "name": "Undeposited Funds"}
 DUE_DAYS = 30
 _SALES_LINE = "SalesItemLineDetail"
 _CENT = Decimal("0.01")
@@ -49,6 +53,21 @@ class Books:
         # QuickBooks stamps to the second, with an offset.
         moment = datetime.fromtimestamp(int(self._clock()), UTC)
         return moment.isoformat()
+
+    def open_accounts(self) -> None:
+        """Have the account that every company has."""
+        stamp = {"CreateTime": self.now(), "LastUpdatedTime": self.now()}
+        self.state.table("Account")[UNDEPOSITED["value"]] = {
+            "Id": UNDEPOSITED["value"],
+            "Name": UNDEPOSITED["name"],
+            "Active": True,
+            "AccountType": "Other Current Asset",
+            "AccountSubType": "UndepositedFunds",
+            "SyncToken": "0",
+            "sparse": False,
+            "domain": "QBO",
+            "MetaData": stamp,
+        }
 
     def find(self, entity: str, record_id: str) -> Record:
         """Return a record; raises FaultError."""
@@ -92,8 +111,20 @@ class Books:
         # A full update empties what it leaves out.
         before = record if values.get("sparse") else {name: record[name] for name in kept}
         changed = {**_defaults(entity, self.currency), **before, **sent, "sparse": False}
-        self._complete(entity, changed)
+        if entity == "Payment":
+            self._exchange(record, changed)
+        else:
+            self._complete(entity, changed)
         return self._touch(entity, changed, "updated")
+
+    def _exchange(self, before: Record, changed: Record) -> None:
+        """Have a payment pay something else, or what it paid before where that is refused."""
+        payments.give_back(self.state, before, self._touch)
+        try:
+            self._complete("Payment", changed)
+        except FaultError:
+            payments.apply(self.state, before, self._touch)
+            raise
 
     def _touch(self, entity: str, record: Record, what: str) -> Record:
         record = {
@@ -121,13 +152,25 @@ class Books:
         return record
 
     def _delete(self, entity: str, record: Record) -> Record:
-        if entity in {"Customer", "Item"}:
+        if entity in _LISTS:
             raise business("records of lists are made inactive, not deleted")
+        self._unlink(entity, record)
         gone = self._touch(entity, {**record, "status": "Deleted"}, "deleted")
         return {"Id": gone["Id"], "domain": "QBO", "status": "Deleted"}
 
+    def _unlink(self, entity: str, record: Record) -> None:
+        """Part payments from the invoices that they pay, before one of the two goes."""
+        if entity == "Payment":
+            payments.give_back(self.state, record, self._touch)
+        if entity == "Invoice":
+            payments.set_free(self.state, record["Id"], self._touch)
+
     def _void(self, entity: str, record: Record) -> Record:
-        lines = [{**line, "Amount": 0} for line in record.get("Line", [])]
+        if entity not in {"Invoice", "Payment"}:
+            raise business(f"a {entity} cannot be voided")
+        self._unlink(entity, record)
+        record = {**record, "paid": 0}
+        lines = [_emptied(line) for line in record.get("Line", [])]
         note = "Voided" if not record.get("PrivateNote") else f"Voided - {record['PrivateNote']}"
         void = {**record, "Line": lines, "TotalAmt": 0, "Balance": 0, "PrivateNote": note}
         return self._touch(entity, void, "voided")
@@ -141,8 +184,17 @@ class Books:
                 self._complete_item(record)
             case "Invoice":
                 self._complete_invoice(record)
-            case _:
+            case "CreditMemo":
+                self._complete_sale(record)
+                record["Balance"] = record["RemainingCredit"] = record["TotalAmt"]
+            case "RefundReceipt":
+                self._refer(record, "DepositToAccountRef", "Account")
+                self._complete_sale(record)
+                record["Balance"] = 0
+            case "Payment":
                 self._complete_payment(record)
+            case _:
+                raise business(f"a {entity} is not made here")
 
     def _complete_customer(self, record: Record) -> None:
         name = record.get("DisplayName")
@@ -161,7 +213,8 @@ class Books:
         if not record.get("Name"):
             raise required("Name")
 
-    def _complete_invoice(self, record: Record) -> None:
+    def _complete_sale(self, record: Record) -> None:
+        """Sum up the lines of a document, and date it."""
         self._refer(record, "CustomerRef", "Customer")
         lines = [line for line in record.get("Line", []) if line.get("DetailType") == _SALES_LINE]
         if not lines:
@@ -174,10 +227,14 @@ class Books:
             *lines,
             {"Amount": total, "DetailType": "SubTotalLineDetail", "SubTotalLineDetail": {}},
         ]
-        paid = Decimal(str(record.get("paid", 0)))
-        record["TotalAmt"], record["Balance"] = total, total - paid
+        record["TotalAmt"] = total
         record["TxnTaxDetail"] = {"TotalTax": 0}
-        issued = _day(record.setdefault("TxnDate", self.now()[:10]), "TxnDate")
+        _day(record.setdefault("TxnDate", self.now()[:10]), "TxnDate")
+
+    def _complete_invoice(self, record: Record) -> None:
+        self._complete_sale(record)
+        record["Balance"] = record["TotalAmt"] - Decimal(str(record.get("paid", 0)))
+        issued = _day(record["TxnDate"], "TxnDate")
         record.setdefault("DueDate", (issued + timedelta(days=DUE_DAYS)).isoformat())
         _day(record["DueDate"], "DueDate")
         number = record.setdefault("DocNumber", str(1000 + int(record["Id"])))
@@ -201,34 +258,25 @@ class Books:
 
     def _complete_payment(self, record: Record) -> None:
         self._refer(record, "CustomerRef", "Customer")
+        record.setdefault("DepositToAccountRef", dict(UNDEPOSITED))
+        self._refer(record, "DepositToAccountRef", "Account")
         total = _decimal(record.get("TotalAmt"), "TotalAmt")
         if total <= 0:
             raise business("You must enter a transaction amount.")
-        left = total
-        for line in record.get("Line", []):
-            part = _decimal(line.get("Amount"), "Amount")
-            left -= part
-            for link in line.get("LinkedTxn", []):
-                self._pay(str(link.get("TxnId")), part)
+        lines = record.get("Line", [])
+        left = total - sum((_decimal(line.get("Amount"), "Amount") for line in lines), Decimal(0))
         if left < 0:
             raise business("The lines are more than the total amount.")
-        record.update(TotalAmt=total, UnappliedAmt=left)
         _day(record.setdefault("TxnDate", self.now()[:10]), "TxnDate")
-
-    def _pay(self, invoice_id: str, amount: Decimal) -> None:
-        invoice = self.state.table("Invoice").get(invoice_id)
-        if invoice is None or invoice.get("status") == "Deleted":
-            raise bad_reference("LinkedTxn")
-        balance = Decimal(str(invoice["Balance"]))
-        if amount > balance:
-            raise business("The amount is more than the balance of the invoice.")
-        paid = Decimal(str(invoice.get("paid", 0))) + amount
-        self._touch("Invoice", {**invoice, "paid": paid, "Balance": balance - amount}, "updated")
+        payments.apply(self.state, record, self._touch)
+        record.update(TotalAmt=total, UnappliedAmt=left)
 
     def _refer(self, record: Record, name: str, entity: str) -> Record:
         reference = record.get(name)
         if not isinstance(reference, dict) or "value" not in reference:
             raise required(name)
+        if entity == "Account" and not self.state.table(entity):
+            self.open_accounts()
         found = self.state.table(entity).get(str(reference["value"]))
         if found is None:
             raise bad_reference(name)
@@ -249,6 +297,14 @@ class Books:
                 record = {name: record[name] for name in names}  # noqa: PLW2901  # what is told
             found.append(record)
         return found
+
+
+def _emptied(line: Record) -> Record:
+    """Return a line of a voided document: amounts and quantities are zero."""
+    emptied = {**line, "Amount": 0}
+    if _SALES_LINE in line:
+        emptied[_SALES_LINE] = {**line[_SALES_LINE], "Qty": 0}
+    return emptied
 
 
 def _defaults(entity: str, currency: str) -> Record:

@@ -69,6 +69,7 @@ class QuickBooksSandbox:
         )
 
     def seed(self, company: Company) -> None:
+        self.books.open_accounts()
         for customer in company.customers:
             self.books.post("Customer", _customer(customer), "")
         for product in company.products:
@@ -149,7 +150,7 @@ class QuickBooksSandbox:
                 return {entity: self.books.find(entity, record_id), "time": self.books.now()}
             case "POST", [name] if name in _BY_PATH:
                 entity = _BY_PATH[name]
-                operation = request.query_params.get("operation", "")
+                operation = _operation(request)
                 found = self.books.post(entity, _document(body), operation)
                 return {entity: found, "time": self.books.now()}
             case _, ["companyinfo", _]:
@@ -240,6 +241,14 @@ class QuickBooksSandbox:
         return Response(
             exact_json.encode(document), status, fields, "application/json;charset=UTF-8"
         )
+
+
+def _operation(request: Request) -> str:
+    """Return what is to be done; some entities are voided by `include` of an update."""
+    operation = request.query_params.get("operation", "")
+    if request.query_params.get("include") == "void":
+        return "void"
+    return "" if operation == "update" else operation
 
 
 def _document(body: bytes) -> Record:

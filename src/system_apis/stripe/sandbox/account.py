@@ -27,6 +27,7 @@ PREFIXES = {
     "refund": "re",
     "invoice": "in",
     "invoiceitem": "ii",
+    "invoice_payment": "inpay",
     "line_item": "il",
     "subscription": "sub",
     "subscription_item": "si",

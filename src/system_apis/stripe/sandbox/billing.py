@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from portico.sandbox.state import Record
 from system_apis.stripe.sandbox.account import Account
-from system_apis.stripe.sandbox.errors import invalid, missing
+from system_apis.stripe.sandbox.errors import StripeError, invalid, missing
+from system_apis.stripe.sandbox.invoice_payments import pay_open
 from system_apis.stripe.sandbox.parameters import Parameters
 
 _INVOICE = (
@@ -44,6 +46,7 @@ def create_invoice(account: Account, parameters: Parameters) -> Record:
         due_date=None,
         parent=None,
         amount_paid=0,
+        amount_paid_off_stripe=0,
         amount_shipping=0,
         attempt_count=0,
         attempted=False,
@@ -157,7 +160,9 @@ def _finalize(account: Account, record: Record) -> Record:
         record["due_date"] = account.now() + record["days_until_due"] * SECONDS_PER_DAY
     _transition(account, record, "finalized_at")
     if record["total"] == 0:
-        return _pay(account, record)
+        record["status"] = "paid"
+        _transition(account, record, "paid_at")
+        return account.put(record, "invoice.finalized", "invoice.paid")
     return account.put(record, "invoice.finalized")
 
 
@@ -168,19 +173,7 @@ def pay_invoice(account: Account, record_id: str, parameters: Parameters) -> Rec
         record = dict(_finalize(account, record))
     if record["status"] != "open":
         raise invalid(f"Invoice is {record['status']}", code="invoice_not_open")
-    customer = account.find("customer", record["customer"])
-    method = parameters.text("payment_method") or customer["invoice_settings"].get(
-        "default_payment_method"
-    )
-    if not parameters.flag("paid_out_of_band", default=False) and not method:
-        raise missing("payment method", record["customer"], "payment_method", 400)
-    return _pay(account, record)
-
-
-def _pay(account: Account, record: Record) -> Record:
-    record.update(status="paid", amount_paid=record["total"], amount_remaining=0)
-    _transition(account, record, "paid_at")
-    return account.put(record, "invoice.paid")
+    return pay_open(account, record, parameters)
 
 
 def void_invoice(account: Account, record_id: str, parameters: Parameters) -> Record:
@@ -231,7 +224,10 @@ def create_subscription(account: Account, parameters: Parameters) -> Record:
     }
     record["currency"] = items[0]["price"]["currency"]
     record["metadata"] = parameters.metadata()
-    record["latest_invoice"] = _first_invoice(account, record)["id"]
+    invoice = _first_invoice(account, record)
+    record["latest_invoice"] = invoice["id"]
+    if method == "charge_automatically" and invoice["status"] != "paid":
+        record["status"] = "incomplete"
     return account.put(record, "customer.subscription.created")
 
 
@@ -259,6 +255,9 @@ def _first_invoice(account: Account, record: Record) -> Record:
             }
         ),
     )
+    details = {"metadata": {}, "subscription": record["id"]}
+    parent = {"type": "subscription_details", "subscription_details": details}
+    account.put({**invoice, "parent": {**parent, "quote_details": None}})
     for item in record["items"]["data"]:
         values = {
             "customer": record["customer"],
@@ -267,9 +266,19 @@ def _first_invoice(account: Account, record: Record) -> Record:
             "unit_amount_decimal": item["price"]["unit_amount_decimal"],
         }
         create_item(account, Parameters(values))
-    made = _finalize(account, dict(account.find("invoice", invoice["id"])))
+    parent = {"subscription": record["id"], "metadata": record["metadata"]}
+    made = _finalize(
+        account,
+        {
+            **account.find("invoice", invoice["id"]),
+            "billing_reason": "subscription_create",
+            "parent": {"type": "subscription_details", "subscription_details": parent},
+        },
+    )
     if record["collection_method"] == "charge_automatically" and made["status"] == "open":
-        return _pay(account, dict(made))
+        # A card that declines leaves the invoice open.
+        with contextlib.suppress(StripeError):
+            return pay_open(account, dict(made), Parameters({}))
     return made
 
 

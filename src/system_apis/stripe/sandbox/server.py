@@ -19,7 +19,13 @@ from portico.sandbox.company import Company
 from portico.sandbox.signatures import hex_hmac_sha256
 from portico.sandbox.state import Record, State
 from portico.sandbox.webhooks import Webhooks
-from system_apis.stripe.sandbox import billing, catalogue, customers, payments
+from system_apis.stripe.sandbox import (
+    billing,
+    catalogue,
+    customers,
+    invoice_payments,
+    payments,
+)
 from system_apis.stripe.sandbox.account import API_VERSION, Account
 from system_apis.stripe.sandbox.errors import StripeError
 from system_apis.stripe.sandbox.idempotency import Keys
@@ -58,6 +64,7 @@ ACT: Mapping[tuple[str, str], Acts] = {
     ("payment_intents", "cancel"): payments.cancel_intent,
     ("invoices", "finalize"): billing.finalize_invoice,
     ("invoices", "pay"): billing.pay_invoice,
+    ("invoices", "attach_payment"): invoice_payments.attach_payment,
     ("invoices", "void"): billing.void_invoice,
 }
 END: Mapping[str, Acts] = {
@@ -73,6 +80,7 @@ LISTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "refunds": ("refund", ("payment_intent", "charge")),
     "charges": ("charge", ("customer", "payment_intent")),
     "invoices": ("invoice", ("customer", "status", "collection_method")),
+    "invoice_payments": ("invoice_payment", ("invoice", "status")),
     "subscriptions": ("subscription", ("customer", "collection_method")),
     "events": ("event", ("type",)),
 }
@@ -197,8 +205,10 @@ class StripeSandbox:
 
     def _list(self, name: str, parameters: Parameters) -> dict[str, Any]:
         narrowing = LISTS[name][1]
-        parameters.only((*PAGING, *narrowing, "lookup_keys", "status", "types", "ids"))
+        parameters.only((*PAGING, *narrowing, "lookup_keys", "status", "types", "ids", "payment"))
         records = self._newest_first(name)
+        if name == "invoice_payments" and parameters.has("payment"):
+            records = invoice_payments.of_payment(records, parameters.group("payment"))
         for member in narrowing:
             if parameters.has(member):
                 wanted = parameters.text(member)

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 from dbos._sys_db import SystemDatabase
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -49,6 +50,20 @@ class CrashPoints:
             return written
 
         return wrapped
+
+    def around_http(self, host: str) -> None:
+        """Put one before and one after each request to a host."""
+        send = httpx.AsyncClient.send
+
+        async def wrapped(client: Any, request: httpx.Request, **options: Any) -> httpx.Response:
+            if request.url.host != host:
+                return await send(client, request, **options)
+            self.reach()
+            answer = await send(client, request, **options)
+            self.reach()
+            return answer
+
+        setattr(httpx.AsyncClient, "send", wrapped)  # noqa: B010  # mypy knows no assignment
 
 
 def _points(command: dict[str, Any]) -> CrashPoints:

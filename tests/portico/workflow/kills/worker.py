@@ -1,4 +1,4 @@
-"""A process that runs sales and ends where it is told to; started once, forked for each run.
+"""A process that runs sales and ends where it is told to.
 
 A child starts the sales it is given, waits for all that are in the journal, and prints their
 phases.
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from flow import LEDGER, NAME, workflow  # beside this program
 
 from portico.client.tiers import TierClient, targets
 from portico.contract import Operation, load
@@ -22,6 +21,7 @@ from portico.workflow.database import WorkflowDatabase
 from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.steps import Steps
 from portico.workflow.workflows import Workflows
+from tests.portico.workflow.kills.flow import LEDGER, NAME, workflow
 from tests.portico.workflow.kills.forking import CrashPoints, patiently, serve, tell
 
 SPECS = Path(__file__).parent.parent / "specs"
@@ -68,7 +68,7 @@ async def run(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
             await patiently(workflows.start, sale, NAME, {"id": sale})
         async with asyncio.timeout(command.get("seconds", 60.0)):
             while True:
-                phases = await patiently(_phases, workflows, command["sales"])
+                phases: dict[str, Any] = await patiently(_phases, workflows, command["sales"])
                 if all(phase in _FINAL for phase in phases.values()):
                     return phases
                 await asyncio.sleep(0.05)

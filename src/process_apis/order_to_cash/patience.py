@@ -1,0 +1,81 @@
+"""How often and when a step is tried again: by durable waits, which a restart does not undo."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from dbos import DBOS
+
+from portico.problems import CONFLICT
+from portico.workflow.errors import DeadLetterError
+from portico.workflow.steps import Failure, Outcome, Step
+
+STRIPE, BOOKS, CRM = "system/stripe.v1", "system/quickbooks.v1", "system/salesforce.v1"
+# Five minutes apart, as the settings have it, this is a quarter of an hour: enough for a system to
+# be restarted, and short enough for somebody to see to it on the same day.
+RETRIES = 3
+
+# Does a step; the text tells apart the tries that are to be something new to the callee.
+Try = Callable[[str], Awaitable[Outcome]]
+Check = Callable[[], Awaitable[None]]
+
+
+class RefusedError(Exception):
+    """A system does not do what it was asked, and would not later either."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.system}: {failure}")
+        self.is_conflict = failure.status == CONFLICT.status
+
+
+class Patience:
+    """Tries steps again while that may help."""
+
+    def __init__(self, retry_seconds: float) -> None:
+        self._retry_seconds = retry_seconds
+
+    async def insist(
+        self,
+        attempt: Try,
+        first: Outcome | None = None,
+        *,
+        before_retry: Check | None = None,
+        conflicts_pass: bool = True,
+    ) -> Any:
+        """Return what a step comes to.
+
+        Raises DeadLetterError when it still fails, RefusedError when it always will. A conflict may
+        be with another run for the same customer at the same moment: of two changes of one version,
+        QuickBooks takes the first and calls the other stale. Nothing was done then, so the next try
+        goes under a key of its own: under the old one the refusal would be repeated.
+        """
+        outcome = first or await attempt("")
+        conflicts = 0
+        for _ in range(RETRIES):
+            conflict = conflicts_pass and _is_conflict(outcome)
+            if not (outcome.may_pass or conflict):
+                break
+            await DBOS.sleep_async(self._retry_seconds)
+            if before_retry is not None:
+                await before_retry()
+            conflicts += conflict
+            outcome = await attempt(f"again {conflicts}" if conflicts else "")
+        return _body_of(outcome)
+
+    async def read(self, step: Step, arguments: Mapping[str, object]) -> Any:
+        """Return what a step reads; raises as `insist` does."""
+        return await self.insist(lambda _: step(arguments))
+
+
+def _is_conflict(outcome: Outcome) -> bool:
+    return outcome.failure is not None and outcome.failure.status == CONFLICT.status
+
+
+def _body_of(outcome: Outcome) -> Any:
+    failure = outcome.failure
+    if failure is None:
+        return outcome.body
+    if failure.passing:
+        raise DeadLetterError(str(failure), system=failure.system)
+    raise RefusedError(failure)
