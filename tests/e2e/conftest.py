@@ -134,7 +134,9 @@ def network(
 ) -> Iterator[Network]:
     """Run the network once for all tests, on a fresh copy of the seeded ERP."""
     shutil.rmtree(tryton_data / "live", ignore_errors=True)
-    shutil.rmtree(DATA.parent / "redis", ignore_errors=True)  # it remembers the old ERP's sales
+    # These remember the old ERP's sales.
+    shutil.rmtree(DATA.parent / "redis", ignore_errors=True)
+    shutil.rmtree(DATA.parent / "workflows", ignore_errors=True)
     shutil.rmtree(DATA.parent / "sandboxes", ignore_errors=True)
     shutil.rmtree(DATA.parent / "tokens", ignore_errors=True)
     for file in DATA.parent.glob("references.sqlite*"):

@@ -31,7 +31,12 @@ RULES_OF_ITS_OWN = """\
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429, "5xx"]
 """
-WITH_RULES = {"system/stripe.v1", "process/orders.v1", "process/inventory.v1"}
+WITH_RULES = {
+    "system/stripe.v1",
+    "process/orders.v1",
+    "process/inventory.v1",
+    "experience/storefront.v1",
+}
 
 
 @pytest.mark.timeout(300)

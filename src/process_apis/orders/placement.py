@@ -14,6 +14,8 @@ from process_apis.orders.models import CardPayment, OrderRequest
 # What a sale is once Tryton is bound by it.
 _BINDING = frozenset({"confirmed", "completed", "on_hold"})
 _GOOD_PAYMENTS = frozenset({"authorized", "captured"})
+# What Stripe takes at most in one payment: eight digits (docs.stripe.com/currencies).
+MOST_BY_CARD = Decimal("999999.99")
 PLACED, REFUSED = "placed", "refused"
 
 
@@ -70,6 +72,14 @@ def new_payment(payment: CardPayment, order: Mapping[str, Any]) -> dict[str, Any
         "amount": order["totals"]["gross"],
         "capture": "manual",
     }
+
+
+def unpayable(order: Mapping[str, Any]) -> str:
+    """Return why the total of an order cannot be charged to a card, or nothing if it can."""
+    total = order["totals"]["gross"]
+    if Decimal() < Decimal(total["amount"]) <= MOST_BY_CARD:
+        return ""
+    return f"a card is not charged with {total['amount']} {total['currency']} at once"
 
 
 def unauthorized(payment: Mapping[str, Any]) -> str:

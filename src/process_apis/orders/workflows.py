@@ -77,6 +77,8 @@ class PlaceOrder:
         """Return the payment that is authorized for an order, or nothing for one on invoice."""
         if "payment" not in payload:
             return ""
+        if cause := placement.unpayable(order):
+            raise RefusedError(UNPROCESSABLE.status, cause)
         key = {"externalKey": payload["paymentKey"]}
         body = placement.new_payment(payload["payment"], order)
         payment = await self._insist(lambda: self._put_payment(key, body=body))

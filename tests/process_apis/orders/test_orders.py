@@ -559,6 +559,22 @@ async def test_a_declined_card_cancels_the_order(ordering: Ordering) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("gross", ["1000000.00", "0.00", "-1.00"])
+async def test_a_total_that_no_card_is_charged_with_cancels_the_order(
+    ordering: Ordering, gross: str
+) -> None:
+    draft = canned("system/tryton.v1", "createSale")
+    draft["totals"]["gross"]["amount"] = gross
+    api = await ordering(createSale=draft)
+
+    with pytest.raises(Problem) as raised:
+        await api.call("createOrder", body={**REQUEST, "payment": CARD}, key="k")
+
+    assert raised.value.status == 422
+    assert api.canned.operations() == [*READS, "createSale", "cancelSale"]
+
+
+@pytest.mark.anyio
 async def test_a_payment_that_waits_for_its_owner_is_cancelled_with_the_order(
     ordering: Ordering,
 ) -> None:
