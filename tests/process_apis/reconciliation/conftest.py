@@ -60,7 +60,8 @@ def configuration(
         "exposed": True,
         "settings": {"base_url": endpoint.base_url, "key": endpoint.key_reference},
     }
-    return {**found, "webhooks": {}}
+    # Nothing is killed here, and a busy machine is not to look like a database that is away.
+    return {**found, "webhooks": {}, "workflows": {}}
 
 
 @dataclass(slots=True)
