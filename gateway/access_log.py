@@ -46,7 +46,7 @@ class AccessLog:
         self._unwritten = b""  # lines that are no longer in `_noted`
         self._writable = select.poll()
         self._writable.register(descriptor, select.POLLOUT)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._unsaid = 0
         self.dropped = 0
 
@@ -84,25 +84,36 @@ class AccessLog:
             self._writable.poll(_STOP_POLL_MILLISECONDS)
 
     def _tick(self) -> None:
-        again = None
-        if not self._flush():
-            again = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._tick)
-        self._timer = again
+        loop = asyncio.get_running_loop()
+        taken = self._write_some()
+        if not self._noted and not self._unwritten:
+            self._timer = None
+        elif taken:
+            # The lines of 20 ms at once would hold up all requests for longer than one takes.
+            self._timer = loop.call_soon(self._tick)
+        else:
+            self._timer = loop.call_later(_FLUSH_SECONDS, self._tick)
 
     def _flush(self) -> bool:
         """Write what the reader takes now; tell whether nothing is left."""
         while self._noted or self._unwritten:
-            if not self._unwritten:
-                self._unwritten = self._next_lines()
-            if not self._writable.poll(0):
+            if not self._write_some():
                 return False
-            try:
-                # A pipe that is writable takes this much without blocking (pipe(7)).
-                written = os.write(self._descriptor, self._unwritten[:_PIPE_BYTES])
-            except OSError:
-                self._drop(self._unwritten.count(b"\n"))  # nobody reads the log any more
-                written = len(self._unwritten)
-            self._unwritten = self._unwritten[written:]
+        return True
+
+    def _write_some(self) -> bool:
+        """Write as many lines as a pipe takes whole; tell whether the reader is keeping up."""
+        if not self._unwritten:
+            self._unwritten = self._next_lines()
+        if not self._writable.poll(0):
+            return False
+        try:
+            # A pipe that is writable takes this much without blocking (pipe(7)).
+            written = os.write(self._descriptor, self._unwritten[:_PIPE_BYTES])
+        except OSError:
+            self._drop(self._unwritten.count(b"\n"))  # nobody reads the log any more
+            written = len(self._unwritten)
+        self._unwritten = self._unwritten[written:]
         return True
 
     def _next_lines(self) -> bytes:

@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute
 
 from gateway.access_log import AccessLog
 from gateway.authorization_server import Offered, key_ring, open_authorization_server
-from gateway.composition import Tiers, choose, load_contracts, open_tiers
+from gateway.choice import choose, switched_off
+from gateway.composition import Tiers, load_contracts, open_tiers
 from gateway.config import Config, ConfigError, External, records
 from gateway.config.load import NOT_OPTIONS
 from gateway.config.secrets import SecretStore
@@ -45,7 +46,6 @@ from portico.contract import (
 )
 from portico.contract.route import Router
 from portico.contract.security import declared_schemes, declared_scopes, needing
-from portico.contract.strict import StrictValidator
 from portico.durable import Durable
 from portico.server.service import ResponseCheck
 
@@ -172,7 +172,7 @@ class Gateway:
             public_url=public_url,
         )
         return await stack.enter_async_context(
-            open_durable(options, durable, tiers.workflows, tiers.schedules)
+            open_durable(options, durable, tiers.workflows, tiers.schedules, tiers.subscriptions)
         )
 
     def _is_open(self, name: str) -> bool:
@@ -219,6 +219,9 @@ class Gateway:
     def _offered(self, contracts: Sequence[Contract], public_url: str) -> Offered:
         return Offered(
             scopes=scopes_of(contracts),
+            withheld_scopes=scopes_of(
+                [self.contracts[name] for name in switched_off(self.contracts, self.config)]
+            ),
             scope_texts=_scope_texts(contracts),
             resources=[public_url, *(public_url + contract.base_path for contract in contracts)],
             names=list(self.contracts),
@@ -236,7 +239,6 @@ class Gateway:
         upstream = Upstream(_upstream_options(name, settings, self.config, self.secrets))
         stack.push_async_callback(upstream.aclose)
         limits = self.config.limits
-        strict = settings.validation.mode == "strict"
         return UpstreamBackend(
             contract,
             upstream,
@@ -244,7 +246,7 @@ class Gateway:
             timeout_seconds=settings.timeout_seconds or limits.request_seconds,
             body_bytes=settings.body_bytes or limits.body_bytes,
             checked_bytes=limits.checked_response_bytes,
-            strict=StrictValidator(contract.document) if strict else None,
+            strict=settings.validation.strict(contract.document),
         )
 
     def _access_log(self, stack: contextlib.AsyncExitStack) -> AccessLog | None:

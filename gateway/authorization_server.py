@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import httpx
 from starlette.routing import Route
 
 from gateway.config import Client, Config, ConfigError
@@ -25,6 +24,7 @@ from gateway.identity.clients import (
     hash_secret,
 )
 from gateway.identity.issuer import CALLBACK_PATH, checked_issuer
+from gateway.identity.issuers.fetching import Fetcher
 from gateway.identity.key_schedule import RotationSchedule
 from gateway.identity.keys import KeyRing
 from gateway.identity.server.client_metadata import RegistrationPolicy
@@ -50,9 +50,11 @@ class Offered:
     """What the contracts of this process offer.
 
     `is_all` is false where some contracts are elsewhere, so that no scope can be called unknown.
+    `withheld_scopes` are those of APIs that are switched off: clients may have them, for later.
     """
 
     scopes: Sequence[str]
+    withheld_scopes: Sequence[str] = ()
     scope_texts: Mapping[str, str]
     resources: Collection[str]
     names: Collection[str]
@@ -186,7 +188,7 @@ def user_records(config: Config, secrets: SecretStore) -> list[UserRecord]:
 
 
 def _check_scopes(where: str, scopes: Collection[str], offered: Offered) -> None:
-    unknown = sorted(set(scopes) - set(offered.scopes))
+    unknown = sorted(set(scopes) - {*offered.scopes, *offered.withheld_scopes})
     if unknown and offered.is_all:
         raise ConfigError(
             where,
@@ -243,10 +245,9 @@ async def _provider(
         scopes=tuple(provider.scopes),
         redirect_uri=issuer + CALLBACK_PATH,
     )
-    http = await stack.enter_async_context(
-        httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=10.0)
-    )
-    return UpstreamProvider(options, http, time.time)
+    fetcher = Fetcher()
+    stack.push_async_callback(fetcher.aclose)
+    return UpstreamProvider(options, fetcher, time.time)
 
 
 def _read_jwks(path: Path, where: str) -> Mapping[str, Any]:

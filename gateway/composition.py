@@ -23,6 +23,7 @@ from gateway.packages import (
     open_resources,
     own_limiters,
     schedules_of,
+    subscriptions_of,
     workflows_of,
 )
 from gateway.specs import contracts_root
@@ -32,10 +33,18 @@ from portico.client.http import HTTPTransport
 from portico.client.local import LocalTransport
 from portico.client.tiers import TierClient, Transport, idempotency_parameter, targets
 from portico.connectors.connection import Connection
-from portico.contract import Contract, ContractError, Finding, Operation, contract_paths, load
-from portico.contract.strict import StrictValidator
+from portico.contract import (
+    Contract,
+    ContractError,
+    FileCache,
+    Finding,
+    Operation,
+    contract_paths,
+    load,
+)
 from portico.crossref.engine import parse_url
 from portico.durable import Durable
+from portico.events.bus import Subscription
 from portico.idempotency.claim import Claim
 from portico.idempotency.key import applies
 from portico.idempotency.replay import Answer
@@ -47,6 +56,10 @@ from portico.transport.pool import PooledTransport
 from portico.workflow.definition import Schedule, Workflow
 from portico.workflow.steps import Steps
 
+_SETTINGS_HINT = (
+    "add them; an API that is not needed is switched off: write `off` instead of its section"
+)
+
 
 def load_contracts(config: Config) -> dict[str, Contract]:
     """Return every contract of the tiers by name; raises ContractError with all findings."""
@@ -55,9 +68,10 @@ def load_contracts(config: Config) -> dict[str, Contract]:
         raise ConfigError("contracts", f"there is no folder {root}", "correct the path")
     findings: list[Finding] = []
     contracts: dict[str, Contract] = {}
+    cache = FileCache()  # the tiers share most files
     for path in contract_paths(root):
         try:
-            contract = load(path, root)
+            contract = load(path, root, cache)
         except ContractError as error:
             findings.extend(error.findings)
         else:
@@ -67,30 +81,6 @@ def load_contracts(config: Config) -> dict[str, Contract]:
     if findings:
         raise ContractError(findings)
     return contracts
-
-
-def choose(contracts: Mapping[str, Contract], config: Config, only: Sequence[str]) -> list[str]:
-    """Return the names of the APIs that run in this process.
-
-    `only` names them with or without their version, such as `process/orders`. Without it all run
-    here that the configuration gives no URL. Raises ConfigError for an unknown name.
-    """
-    for name in config.apis:
-        if name not in contracts:
-            raise ConfigError(f"apis.{name}", "there is no such API", _names(contracts))
-    if not only:
-        return [name for name in contracts if not (name in config.apis and config.apis[name].url)]
-    chosen = []
-    for wanted in only:
-        matches = [name for name in contracts if name == wanted or name.startswith(f"{wanted}.v")]
-        if not matches:
-            raise ConfigError(f"--only {wanted}", "there is no such API", _names(contracts))
-        chosen.extend(matches)
-    return list(dict.fromkeys(chosen))
-
-
-def _names(contracts: Mapping[str, Contract]) -> str:
-    return f"the APIs are {', '.join(contracts)}"
 
 
 @dataclass(slots=True)
@@ -103,6 +93,7 @@ class Tiers:
     connections: Mapping[str, Connection]
     workflows: Sequence[Workflow]
     schedules: Sequence[Schedule]
+    subscriptions: Sequence[Subscription]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,21 +144,17 @@ async def open_tiers(
         transports: dict[str, Transport] = {}
         clients = {name: _Client(name) for name in names}
         services: dict[str, Service] = {}
-        settings: dict[str, BaseModel | None] = {}
-        provided = provided_settings(config, secrets)
+        settings = settings_of(config, contracts, names, secrets=secrets, injected=injected or {})
         for name in names:
             contract = contracts[name]
             api = config.apis.get(name, API())
             handlers = bind_handlers(contract)
             for limiter in own_limiters(contract):
                 limiter.connect(stores.engine)
-            written = {**(injected or {}).get(name, {}), **api.settings}
-            settings[name] = decode_settings(contract, written, secrets, provided)
             resources = await open_resources(stack, contract, settings[name], durable)
-            strict = None
-            if api.validation.mode == "strict":
-                strict = StrictValidator(contract.document)
-            services[name] = Service(contract, handlers, resources, api.validation, strict)
+            validation = api.validation
+            strict = validation.strict(contract.document)
+            services[name] = Service(contract, handlers, resources, validation, strict)
         today = dt.datetime.now(dt.UTC).date()
         for name, service in services.items():
             callers = layers.callers_of(name, contracts, today)
@@ -178,10 +165,13 @@ async def open_tiers(
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
         workflows: list[Workflow] = []
         schedules: list[Schedule] = []
+        subscriptions: list[Subscription] = []
         for name in names:
             steps = Steps(contracts[name], contracts, clients[name])
-            workflows += workflows_of(contracts[name], steps, settings[name], durable)
+            resources = services[name].resources
+            workflows += workflows_of(contracts[name], steps, settings[name], durable, resources)
             schedules += schedules_of(contracts[name], settings[name])
+            subscriptions += subscriptions_of(contracts[name], durable)
         yield Tiers(
             contracts,
             _backends(config, services, clients),
@@ -189,6 +179,7 @@ async def open_tiers(
             _connections(services),
             workflows,
             schedules,
+            subscriptions,
         )
 
 
@@ -198,6 +189,32 @@ def _connections(services: Mapping[str, Service]) -> dict[str, Connection]:
         name: getattr(service.resources, "connection", None) for name, service in services.items()
     }
     return {name: value for name, value in found.items() if isinstance(value, Connection)}
+
+
+def settings_of(
+    config: Config,
+    contracts: Mapping[str, Contract],
+    names: Sequence[str],
+    *,
+    secrets: SecretStore,
+    injected: Mapping[str, Mapping[str, Any]],
+) -> dict[str, BaseModel | None]:
+    """Return the settings of APIs by name; raises ConfigError with all that is wrong with them."""
+    provided = provided_settings(config, secrets)
+    found: dict[str, BaseModel | None] = {}
+    wrong: list[ConfigError] = []
+    for name in names:
+        written = {**injected.get(name, {}), **config.apis.get(name, API()).settings}
+        try:
+            found[name] = decode_settings(contracts[name], written, secrets, provided)
+        except ConfigError as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        told = "; ".join(f"{error.where}: {error.cause}" for error in wrong)
+        raise ConfigError("the settings of several APIs", told, _SETTINGS_HINT)
+    return found
 
 
 def provided_settings(config: Config, secrets: SecretStore) -> dict[str, Any]:
@@ -317,7 +334,6 @@ def _backends(
 __all__ = [
     "Tiers",
     "bind_handlers",
-    "choose",
     "load_contracts",
     "open_tiers",
     "provided_settings",

@@ -23,7 +23,7 @@ from portico.dead_letters.channels import (
 from portico.dead_letters.desk import Desk
 from portico.dead_letters.incidents import Channel, Watcher
 from portico.durable import Durable, DurableParts
-from portico.events.bus import EventBus, Log
+from portico.events.bus import EventBus, Log, Subscription
 from portico.events.contracts import EventContracts, load_events
 from portico.events.errors import BusUnavailableError
 from portico.events.memory import MemoryLog
@@ -41,6 +41,7 @@ from portico.workflow.definition import Schedule, Workflow
 from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.errors import WorkflowDatabaseError
 from portico.workflow.notes import Notes
+from portico.workflow.projections import Projections
 from portico.workflow.watermarks import Watermarks
 from portico.workflow.workflows import Workflows
 
@@ -108,6 +109,7 @@ async def open_durable(
     durable: Durable,
     definitions: Iterable[Workflow],
     schedules: Sequence[Schedule],
+    subscriptions: Sequence[Subscription] = (),
 ) -> AsyncIterator[Opened]:
     """Open everything, and give it to the APIs that ask for it. Raises ConfigError."""
     config = options.config
@@ -140,11 +142,14 @@ async def open_durable(
                 subscribers=subscribers,
                 watermarks=Watermarks(database, workflows.transactions.engine),
                 notes=Notes(database, workflows.transactions.engine),
+                projections=Projections(database, workflows.transactions),
             )
         )
         stack.callback(durable.closed)
         if subscribers.types:
             await stack.enter_async_context(bus.subscribed(deliveries.subscription(workflows)))
+        for subscription in subscriptions:
+            await stack.enter_async_context(bus.subscribed(subscription))
         await stack.enter_async_context(outbox.sending(bus))
         channels = _channels(options, egress, outbox)
         runbook = config.alerts.runbook_url or f"{options.public_url}{_REFERENCE}"

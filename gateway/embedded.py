@@ -11,6 +11,7 @@ from typing import Any
 from gateway.config import Config
 from gateway.config.secrets import SecretStore
 from gateway.sandboxes import SANDBOXES, secret_of
+from gateway.steering import steerable
 from portico.sandbox.running import Running, run_sandboxes
 from system_apis.tryton.sandbox.server import Sandbox
 
@@ -75,5 +76,9 @@ async def _open_sandboxes(
         yield {}
         return
     secret = secret_of(SecretStore(config.data))
-    async with run_sandboxes(kinds, secret, folder=config.data / "sandboxes") as running:
+    folder = config.data / "sandboxes"
+    async with (
+        run_sandboxes(kinds, secret, folder=folder) as running,
+        steerable(running, folder),
+    ):
         yield running

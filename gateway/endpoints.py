@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -14,7 +14,6 @@ from portico.client import render
 from portico.client.tiers import TierClient, idempotency_parameter
 from portico.contract import ABSENT, Contract, Operation
 from portico.contract.media import is_json
-from portico.contract.strict import StrictValidator
 from portico.deadline import Deadline
 from portico.json_text import encode
 from portico.problems import BAD_UPSTREAM, Problem
@@ -22,10 +21,16 @@ from portico.server.call import ANONYMOUS, Call, Reply, combine
 from portico.server.service import ResponseCheck, Service
 from portico.trace import Trace
 
+if TYPE_CHECKING:
+    from portico.contract.strict import StrictValidator
+
 # What of a request does not go with another one.
 _OF_THE_BODY = frozenset(
     {b"content-type", b"content-length", b"content-encoding", b"idempotency-key", b"if-match"}
 )
+# Tuples, because a union of types is made anew, and slowly, each time it is asked about.
+_JSON = (dict, list)
+_OCTETS = (bytes, AsyncIterator)
 
 
 class Backend(Protocol):
@@ -142,6 +147,7 @@ class ServiceBackend:
             tiers=self._tiers,
             resources=self._service.resources,
             idempotency_key=self._scoped_key(exchange, operation, document),
+            media_type=_preferred(exchange, operation),
         )
         return _from_reply(await self._service.invoke(operation, call, document))
 
@@ -179,16 +185,23 @@ class ServiceBackend:
         return scoped
 
 
+def _preferred(exchange: Exchange, operation: Operation) -> str:
+    several = len(operation.produces) > 1
+    return operation.preferred(exchange.headers) if several else ""
+
+
 def _from_reply(reply: Reply) -> Response:
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers
     ]
     body = reply.body
+    if isinstance(body, _JSON):
+        return Response(reply.status, encode(body), reply.media_type, headers)
     if body is None:
         return Response(reply.status, b"", "", headers)
     if isinstance(body, str) and not is_json(reply.media_type):
         body = body.encode()
-    if not isinstance(body, dict | list) and isinstance(body, bytes | AsyncIterator):
+    if isinstance(body, _OCTETS):
         aclose = getattr(body, "aclose", None)
         return Response(reply.status, body, reply.media_type, headers, aclose)
     return Response(reply.status, encode(body), reply.media_type, headers)

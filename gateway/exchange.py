@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from time import monotonic
 from typing import Any
 
+from gateway.content_coding import is_packed, unpacked
 from gateway.identity.dpop import ProofUse
 from gateway.protocol.cycle import CYCLE, Cycle
 from portico.limits.verdict import Verdict
 from portico.problems import CONTENT_TOO_LARGE, MALFORMED_REQUEST, Problem
-from portico.trace import Trace
+from portico.trace import Trace, random_id
 
 Field = tuple[bytes, bytes]
 # ASGI, as far as it concerns us; servers differ in how they type its messages.
@@ -21,23 +21,18 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 # Fields whose meaning a second line would change or hide.
-_SINGLE = frozenset(
-    {b"host", b"content-type", b"content-length", b"content-encoding", b"idempotency-key"}
-)
+_SINGLE = frozenset({b"host", b"content-type", b"content-length", b"content-encoding"})
 
-
+# Fields that are about the packed body.
+_OF_THE_PACKED = frozenset({b"content-encoding", b"content-length", b"content-digest"})
 _DISCARDED_BYTES = 65_536  # less than the connection drops to be used again
+_REQUEST_ID_BYTES = 8
 # Statuses whose responses end with their header section (RFC 9110, 6.4.1).
 _BARE = frozenset({204, 304})
 
 
 class ClientDisconnectedError(Exception):
     """The client went away before its request was read; nobody is left to answer."""
-
-
-def new_request_id() -> str:
-    """Return 16 hexadecimal digits: unlikely to repeat, not secret."""
-    return f"{random.getrandbits(64):016x}"
 
 
 class Exchange:
@@ -52,6 +47,7 @@ class Exchange:
         "headers",
         "method",
         "nonce",
+        "packed",
         "parent",
         "peer",
         "proof_use",
@@ -82,13 +78,14 @@ class Exchange:
         client = scope.get("client")
         self.peer: str = client[0] if client else ""
         self.address = self.peer  # the client's, which a trusted proxy may tell
-        self.request_id = new_request_id()
+        self.request_id = random_id(_REQUEST_ID_BYTES)
         self.headers: dict[bytes, bytes] = {}
         self.trace: Trace | None = None
         self.parent = ""
         self.caller: Any = None
         self.endpoint: Any = None
         self.consumed = False  # whether the body was read to its end
+        self.packed = False  # whether what is read of the body is gzip
         self.nonce = ""  # what the next DPoP proof of the client should have
         self.upstream_key = ""  # what an upstream gets instead of the client's Idempotency-Key
         self.proof_use: ProofUse | None = None  # what is to be noted of its DPoP proof
@@ -126,13 +123,17 @@ class Exchange:
         small = b"content-length" in self.headers and self.content_length() <= _DISCARDED_BYTES
         return not self.consumed and not small and self.has_body()
 
-    async def read_body(self, limit: int) -> bytes:
-        """Return the whole body; raises 413 when it is larger than `limit` bytes."""
-        self.check_length(limit)
+    def whole_body(self, limit: int) -> bytes | None:
+        """Return the body if all of it is here; raises 413 when it is larger than `limit` bytes."""
         whole = None if self.cycle is None else self.cycle.whole_body()
-        if whole is not None:
-            self.consumed = True
-            return whole if len(whole) <= limit else _refuse(limit)
+        if whole is None:
+            return None
+        self.consumed = True
+        return whole if len(whole) <= limit else _refuse(limit)
+
+    async def read_body(self, limit: int) -> bytes:
+        """Return the whole body as it arrives; raises 413 when it is larger than `limit` bytes."""
+        self.check_length(limit)
         message = await self.receive()
         if message["type"] != "http.request":
             raise ClientDisconnectedError
@@ -141,6 +142,16 @@ class Exchange:
             self.consumed = True
             return body if len(body) <= limit else _refuse(limit)
         return body + b"".join([chunk async for chunk in self._rest(limit, len(body))])
+
+    def note_coding(self) -> None:
+        """Note that the body has to be unpacked; raises 415 where that is not possible."""
+        self.packed = is_packed(self.headers.pop(b"content-encoding"))
+
+    async def unpack(self, body: bytes, limit: int) -> bytes:
+        """Return what a packed body holds; raises 400 and 413."""
+        # Nothing that follows knows of the packing; a digest was of the packed bytes (RFC 9530).
+        self.raw_headers = [each for each in self.raw_headers if each[0] not in _OF_THE_PACKED]
+        return await unpacked(body, limit)
 
     async def stream_body(self, limit: int) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; raises 413 once it is larger than `limit` bytes."""
@@ -214,7 +225,7 @@ class Response:
         self.media_type = media_type
         self.headers = list(headers)
         # Only an upstream's answer brings its own length.
-        self._is_sized = any(name == b"content-length" for name, _ in self.headers)
+        self._is_sized = b"content-length" in dict(self.headers)
         self._is_described = False
         self.sent_bytes = 0  # of the body
         self.aclose = aclose

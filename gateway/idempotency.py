@@ -182,7 +182,7 @@ class IdempotentWrites:
             if endpoint.operation.idempotency == "required":
                 raise missing_key(self._type_base)
             return ""
-        key = read_key([raw], strict=self._strict_keys, type_base=self._type_base)
+        key = read_key(raw, strict=self._strict_keys, type_base=self._type_base)
         exchange.headers[KEY] = key.encode("ascii")
         return key
 
@@ -245,6 +245,8 @@ class IdempotentWrites:
             render=lambda problem: self._render(problem, exchange),
             reconcile=reconcile if self._keyed[endpoint].rule.status is not None else None,
             standing=standing,
+            # Our server cancels a request when it stops, never because its client has gone.
+            detached=False,
         )
         return Response(found.status, found.body, "", found.headers, aclose=found.aclose)
 

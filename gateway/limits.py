@@ -86,7 +86,7 @@ class RequestLimits:
         if response is None:
             return
         demand = verdict.demand
-        if any(bucket.unit is Unit.CONTENT_BYTES for bucket in demand.buckets):
+        if demand.counts_content:
             self.engine.charge_bytes(demand, response.sent_bytes)
         if self._cost_fields:
             self._charge(demand, response)

@@ -19,6 +19,7 @@ from gateway.config.records import unknown
 from gateway.config.secrets import SecretStore
 from portico.contract import Contract, ContractError, Finding, Position
 from portico.durable import Durable
+from portico.events.bus import Subscription
 from portico.limits.async_limiter import AsyncLimiter
 from portico.problems import Problem
 from portico.server.bind import Bound, bind
@@ -88,17 +89,21 @@ async def open_resources(
 
 
 def workflows_of(
-    contract: Contract, steps: Steps, settings: BaseModel | None, durable: Durable
+    contract: Contract,
+    steps: Steps,
+    settings: BaseModel | None,
+    durable: Durable,
+    resources: object,
 ) -> list[Workflow]:
     """Return the workflows of an API, as its `workflows` module defines them; it may have none.
 
-    They get `settings` and `durable` if they take them. Raises ContractError for a step that may
-    not be one.
+    They get `settings`, `durable` and the open `resources` if they take them. Raises ContractError
+    for a step that may not be one.
     """
     if not _has(contract, "workflows"):
         return []
     define = _module(contract, "workflows").workflows
-    offered = {"settings": settings, "durable": durable}
+    offered = {"settings": settings, "durable": durable, "resources": resources}
     keywords = {name: value for name, value in offered.items() if _takes(define, name)}
     try:
         return list(define(steps, **keywords))
@@ -116,6 +121,13 @@ def schedules_of(contract: Contract, settings: BaseModel | None) -> list[Schedul
         return []
     define = getattr(_module(contract, "workflows"), "schedules", None)
     return [] if define is None else list(define(settings))
+
+
+def subscriptions_of(contract: Contract, durable: Durable) -> list[Subscription]:
+    """Return which events an API handles, as its `events` module says; it may have none."""
+    if not _has(contract, "events"):
+        return []
+    return list(_module(contract, "events").subscriptions(durable))
 
 
 def is_durable(contract: Contract) -> bool:
@@ -147,15 +159,20 @@ def _holds_secret(annotation: Any) -> bool:
 
 
 def _explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
-    """Return the first thing that is wrong; the value may be a secret and is not repeated."""
+    """Return everything that is missing, else the first thing that is wrong.
+
+    The value may be a secret and is not repeated.
+    """
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     known = sorted(model.model_fields)
+    missing = [str(one["loc"][-1]) for one in error.errors() if one["type"] == "missing"]
     if first["type"] == "extra_forbidden":
         found = unknown((name,), known)
         return ConfigError(f"{where}.{name}", f"the setting {found.cause}", found.hint)
-    if first["type"] == "missing":
-        return ConfigError(where, f"lacks {name}", f"add `{name}:` here")
+    if missing:
+        hint = f"add `{missing[0]}:` here, or write `off` instead of the section of the API"
+        return ConfigError(where, f"lacks {' and '.join(missing)}", hint)
     return ConfigError(f"{where}.{name}", first["msg"], f"its settings are {', '.join(known)}")
 
 

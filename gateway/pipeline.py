@@ -35,7 +35,7 @@ from portico.problems import (
     Problem,
 )
 from portico.server.call import Caller
-from portico.trace import Trace
+from portico.trace import Trace, enter
 
 logger = logging.getLogger("portico.gateway")
 
@@ -46,7 +46,8 @@ NO_PROXIES = TrustedProxies()
 NO_TRAFFIC = Traffic()
 # What the log says of a request whose client left before it was read; nginx made it known.
 CLIENT_LEFT = 499
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+# Of another tier: that of a request, or the id of the workflow that calls.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:~@+=-]{1,200}\Z")
 _TIMEOUT_DIGITS = 9  # eleven days
 _TIMEOUT = TIMEOUT_HEADER.encode()
 # Answers to authenticated requests are for their caller only (RFC 6750, 5.3).
@@ -136,6 +137,8 @@ class Pipeline:
                 message["headers"] = [*fields, (b"x-request-id", exchange.request_id.encode())]
             await send(message)
 
+        exchange.trace = Trace.start()
+        enter(exchange.trace)  # a webhook may start a workflow
         exchange.scope[REQUEST_ID] = exchange.request_id
         exchange.scope[PEER] = exchange.peer
         try:
@@ -177,9 +180,18 @@ class Pipeline:
         deadline = self._deadline(exchange, backend.timeout_seconds)
         operation.check_accept(headers)
         key = "" if self._idempotency is None else self._idempotency.read(exchange, endpoint)
+        if b"content-encoding" in headers and operation.contents:
+            exchange.note_coding()
         # What is remembered under a key includes the body.
         streamed = not key and backend.streams(operation, exchange)
-        body = None if streamed else await self._read(exchange, endpoint)
+        body = None
+        if not streamed and operation.contents and exchange.has_body():
+            body = exchange.whole_body(backend.body_bytes)
+            if body is None:
+                operation.find_content(headers)  # what nobody can read is not received first
+                body = await exchange.read_body(backend.body_bytes)
+            if exchange.packed:
+                body = await exchange.unpack(body, backend.body_bytes)
         checked = endpoint.without_body if streamed else operation
         document = checked.check_request(values, exchange.query, headers, body)
         if backend.strict is not None:
@@ -268,13 +280,6 @@ class Pipeline:
         if text.isdigit() and len(text) <= _TIMEOUT_DIGITS:
             seconds = min(seconds, int(text) / 1000)
         return Deadline(exchange.started + seconds)
-
-    async def _read(self, exchange: Exchange, endpoint: Endpoint) -> bytes | None:
-        """Return the body, or None where there is none or nobody wants it."""
-        if not exchange.has_body() or not endpoint.operation.contents:
-            return None
-        endpoint.operation.find_content(exchange.headers)
-        return await exchange.read_body(endpoint.backend.body_bytes)
 
     def _options(self, exchange: Exchange, leaf: Leaf[Endpoint]) -> Response:
         headers = [(b"allow", leaf.allow.encode())]

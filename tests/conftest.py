@@ -38,7 +38,7 @@ _TOGETHER = {"e2e": "erp", "system_apis": "erp", "gateway": "gateway"}
 _APART = frozenset({"cli", "protocol", "portal", "identity"})  # folders of the gateway's tests
 
 
-class _ByFolder(LoadScopeScheduling):
+class _ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     def _split_scope(self, nodeid: str) -> str:
         _, first, *rest = nodeid.partition("::")[0].split("/")
         if first == "gateway" and rest[0] in _APART:

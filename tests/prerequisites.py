@@ -13,7 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support import cap, emulate
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.support import cap, emulate
 
 PROGRAMS = {  # program: Debian package
     "chromium": "chromium",

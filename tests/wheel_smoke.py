@@ -48,7 +48,7 @@ def _build(place: Path) -> Path:
 def _install(place: Path, wheel: Path) -> Path:
     _run(sys.executable, "-m", "venv", place / "venv")
     python = place / "venv" / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run(*pip, "--require-hashes", "-r", ROOT / "requirements.lock")
     _run(*pip, "--no-deps", wheel)
     return python

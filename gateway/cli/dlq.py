@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -25,7 +25,8 @@ _CLIENT = "portico-cli"
 # The token is for one command.
 _TOKEN_SECONDS = 60
 _ANSWER_SECONDS = 35.0
-_LISTED = 100
+# One page of the list.
+_PAGE = 100
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,15 +109,28 @@ def _token(config: Config, base: str) -> str:
 
 
 def _list(operations: Operations, options: argparse.Namespace) -> int:
-    query = {"kind": options.kind, "incidentId": options.incident, "limit": _LISTED}
-    found = operations.ask("GET", "/dead-letters", query)
+    query = {"kind": options.kind, "incidentId": options.incident, "limit": _PAGE}
+    letters = _letters(operations, query)
     if options.json:
-        return _print(found)
-    for letter in found["items"]:
+        return _print({"items": list(letters)})
+    count = 0
+    for letter in letters:
+        count += 1
         print(f"{letter['diedAt']}  {letter['id']}\n  {letter['name']}: {letter['cause']}")
         print(f"  incident {letter['incidentId']}")
-    print(f"{found['total']} dead letters")
-    return FINDINGS if found["total"] else FINE
+    print(f"{count} dead letters")
+    return FINDINGS if count else FINE
+
+
+def _letters(operations: Operations, query: Mapping[str, str | int | None]) -> Iterator[Any]:
+    """Yield the dead letters of all pages."""
+    cursor: str | None = None
+    while True:
+        page = operations.ask("GET", "/dead-letters", {**query, "cursor": cursor})
+        yield from page["items"]
+        cursor = page.get("nextCursor")
+        if cursor is None:
+            return
 
 
 def _show(operations: Operations, options: argparse.Namespace) -> int:

@@ -12,14 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gateway.choice import switched_off
 from gateway.cli.configuration import read_config
 from gateway.cli.output import FINDINGS, FINE, CannotRunError
 from gateway.cli.progress import ProgressBar
-from gateway.composition import load_contracts, provided_settings
-from gateway.config import API, Config
+from gateway.composition import load_contracts, settings_of
+from gateway.config import Config
 from gateway.config.secrets import SecretStore
 from gateway.embedded import open_embedded
-from gateway.packages import decode_settings, open_resources
+from gateway.packages import open_resources
+from gateway.steering import running_settings
 from portico.connectors.checkup import Check, check_up
 from portico.connectors.messages import Job
 from portico.contract import Contract
@@ -37,8 +39,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
+    every = load_contracts(config)
+    off = switched_off(every, config)
     contracts = {
-        name: contract for name, contract in load_contracts(config).items() if _has_doctor(contract)
+        name: contract
+        for name, contract in every.items()
+        if name not in off and _has_doctor(contract)
     }
     chosen = [name for name in contracts if options.system in {None, _short(name)}]
     if not chosen:
@@ -63,17 +69,21 @@ def _has_doctor(contract: Contract) -> bool:
 
 async def _examine(config: Config, contracts: Mapping[str, Contract]) -> dict[str, Sequence[Check]]:
     secrets = SecretStore(config.data)
-    provided = provided_settings(config, secrets)
     found: dict[str, Sequence[Check]] = {}
     async with contextlib.AsyncExitStack() as stack:
+        # Others would give out refresh tokens that those that run do not know.
+        running = running_settings(config.data / "sandboxes")
         embedded = await stack.enter_async_context(
-            open_embedded(config, list(contracts), ProgressBar())
+            open_embedded(
+                config, [name for name in contracts if name not in running], ProgressBar()
+            )
+        )
+        injected = {**running, **embedded.settings}
+        settings = settings_of(
+            config, contracts, list(contracts), secrets=secrets, injected=injected
         )
         for name, contract in contracts.items():
-            api = config.apis.get(name, API())
-            written = {**embedded.settings.get(name, {}), **api.settings}
-            settings = decode_settings(contract, written, secrets, provided)
-            resources = await open_resources(stack, contract, settings, Durable())
+            resources = await open_resources(stack, contract, settings[name], Durable())
             found[name] = await _check(contract, resources)
     return found
 

@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 
 from gateway.app import load_external
+from gateway.choice import choose
 from gateway.cli.configuration import read_config
 from gateway.cli.output import FINDINGS, FINE
-from gateway.composition import bind_handlers, choose, load_contracts
+from gateway.composition import bind_handlers, load_contracts
 from gateway.config import Config
 from portico.contract import Contract, ContractError, Finding
 

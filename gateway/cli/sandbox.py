@@ -1,4 +1,7 @@
-"""`portico sandbox`: the systems for development, on loopback ports, until Ctrl-C."""
+"""`portico sandbox`: the systems for development, on loopback ports, until Ctrl-C.
+
+With an action it steers those that run, the embedded ones of `portico serve` as well.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ import contextlib
 import signal
 from collections.abc import Mapping
 
+from gateway.cli import sandbox_actions
 from gateway.cli.configuration import read_config
 from gateway.cli.output import FINE, CannotRunError
 from gateway.config import Config
 from gateway.config.secrets import SecretStore
 from gateway.sandboxes import SANDBOXES, secret_of
-from portico.sandbox.admin import admin_app
-from portico.sandbox.running import Running, SandboxesError, run_sandboxes, serve_on_loopback
+from gateway.steering import steerable
+from portico.sandbox.running import Running, SandboxesError, run_sandboxes
 
 # The admin endpoint; the systems are on the ports after it.
 PORT = 18700
@@ -30,10 +34,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--persist", action="store_true", help="keep what is written, in the data folder"
     )
+    sandbox_actions.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
+    if options.action:
+        return sandbox_actions.run(config, options)
     try:
         asyncio.run(_serve(options, config))
     except SandboxesError as error:
@@ -56,14 +63,15 @@ async def _serve(options: argparse.Namespace, config: Config) -> None:
                 first_port=options.port + 1 if options.port else 0,
             )
         )
-        admin = await stack.enter_async_context(serve_on_loopback(admin_app(running), options.port))
-        print(announcement(running, admin), flush=True)
+        folder = config.data / "sandboxes"
+        await stack.enter_async_context(steerable(running, folder, options.port))
+        print(announcement(running), flush=True)
         await stopped.wait()
 
 
-def announcement(running: Mapping[str, Running], admin: str) -> str:
+def announcement(running: Mapping[str, Running]) -> str:
     """Return where everything is, and what to write into portico.yaml to use it."""
-    lines = [f"The sandboxes are ready; {admin} makes things go wrong.", "", "apis:"]
+    lines = ["The sandboxes are ready; `portico sandbox fault` makes things go wrong.", "", "apis:"]
     for entry in running.values():
         lines.append(f"  {entry.kind.api}:")
         lines.append("    settings:")

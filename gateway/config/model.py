@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from gateway.config import records
 from gateway.config.durable import Alerts, Events, Webhooks, Workflows
@@ -330,7 +330,11 @@ class CORS(Strict):
 
 
 class API(Strict):
-    """One API of the tiers, by its name, such as `process/orders.v1`."""
+    """One API of the tiers, by its name, such as `process/orders.v1`. `off` instead of a section
+    switches it off, `off-with-callers` also whatever calls it."""
+
+    switch: Literal["on", "off", "off-with-callers"] = "on"
+    """Whether there is the API at all. One that others call is switched off only with them."""
 
     url: str = ""
     """Where it runs, if not in this process: `http://orders.internal:8080`."""
@@ -348,6 +352,11 @@ class API(Strict):
 
     settings: dict[str, Any] = Field(default_factory=dict)
     """What its own `Settings` asks for; values may be references to secrets."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switched(cls, value: object) -> object:
+        return {"switch": value} if isinstance(value, str) else value
 
 
 class Scopes(Strict):

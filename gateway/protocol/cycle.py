@@ -24,8 +24,7 @@ REQUEST_ID = "portico.request_id"
 CYCLE = "portico.cycle"
 """The scope key of the cycle itself, for an application that reads and answers in one step."""
 
-# Fields that change how a message is framed, and responses without content: uvicorn knows them.
-_FRAMING = frozenset({b"connection", b"transfer-encoding", b"upgrade"})
+# Responses without content: uvicorn knows them.
 _WITHOUT_CONTENT = frozenset({204, 304})
 
 
@@ -69,16 +68,19 @@ class Cycle(RequestResponseCycle):
             or self.scope["method"] == "HEAD"
         ):
             return False
-        if not _has(fields, b"date"):
-            fields = self.default_headers + fields
-        length, is_sized = b"%d" % len(body), False
+        known = self.gate.known_fields
+        is_sized = is_dated = False
         for name, value in fields:
-            if name == b"content-length":
-                is_sized = value == length
-            elif name in _FRAMING or not self.gate.knows_field(name):
+            if name not in known and not self.gate.knows_field(name):
                 return False
+            if name == b"content-length":
+                is_sized = value == b"%d" % len(body)
+            elif name == b"date":
+                is_dated = True
         if not is_sized:
             return False
+        if not is_dated:
+            fields = self.default_headers + fields
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])
         if lines.count(b"\n") != len(fields) or lines.count(b"\r") != len(fields) or b"\0" in lines:
             return False  # `send` names what is wrong

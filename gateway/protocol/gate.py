@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Responses have few different fields; beyond these they are looked at each time.
 _MAX_FIELDS = 1000
+# Fields that change how a message is framed: uvicorn knows them.
+_FRAMING = frozenset({b"connection", b"transfer-encoding", b"upgrade"})
 _FIELD_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
@@ -42,11 +44,11 @@ class Gate:
     __slots__ = (
         "_admitted",
         "_connections",
-        "_fields",
         "_lingering",
         "_peers",
         "_ticked_at",
         "_timer",
+        "known_fields",
         "limits",
         "now",
         "on_refusal",
@@ -69,7 +71,7 @@ class Gate:
         self._peers: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._ticked_at = 0.0
-        self._fields: set[bytes] = set()
+        self.known_fields: set[bytes] = set()  # for which `knows_field` need not be asked
 
     def __repr__(self) -> str:
         return f"<Gate {len(self._admitted)} admitted, {len(self._lingering)} lingering>"
@@ -113,13 +115,18 @@ class Gate:
         return Problem(UNAVAILABLE, detail, headers=[("retry-after", retry_after)])
 
     def knows_field(self, name: bytes) -> bool:
-        """Tell whether this is a lower-case field name (RFC 9110, 5.1); the answer is kept."""
-        if name in self._fields:
+        """Tell whether this is a lower-case field name (RFC 9110, 5.1) that frames no message.
+
+        The answer is kept.
+        """
+        if name in self.known_fields:
             return True
-        if len(self._fields) < _MAX_FIELDS and _FIELD_NAME.fullmatch(name):
-            self._fields.add(name)
-            return True
-        return False
+        if len(self.known_fields) >= _MAX_FIELDS or name in _FRAMING:
+            return False
+        if not _FIELD_NAME.fullmatch(name):
+            return False
+        self.known_fields.add(name)
+        return True
 
     def advance(self, seconds: float) -> None:
         """Move the clock and sweep every connection."""

@@ -13,6 +13,7 @@ from portico.dead_letters.desk import Desk
 from portico.events.outbox import Outbox
 from portico.webhooks.subscribers import Subscribers
 from portico.workflow.notes import Notes
+from portico.workflow.projections import Projections
 from portico.workflow.watermarks import Watermarks
 from portico.workflow.workflows import Workflows
 
@@ -27,6 +28,7 @@ class DurableParts:
     subscribers: Subscribers
     watermarks: Watermarks
     notes: Notes
+    projections: Projections
 
 
 class Durable:

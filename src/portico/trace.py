@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z")
 _KNOWN_FLAGS = 0x03  # sampled and random; every other flag is zeroed when passed on
@@ -25,7 +26,7 @@ class Trace:
     @classmethod
     def start(cls) -> Trace:
         """Return a new trace with random ids and the random flag set."""
-        ids = f"{random.getrandbits(192):048x}"
+        ids = random_id(24)
         return cls(ids[:32], ids[32:], 0x02)
 
     @classmethod
@@ -49,7 +50,7 @@ class Trace:
 
     def child(self) -> Trace:
         """Return the trace of the next hop: same trace, new span."""
-        return Trace(self.trace_id, _span_id(), self.flags, self.state)
+        return Trace(self.trace_id, random_id(8), self.flags, self.state)
 
     def headers(self) -> list[tuple[str, str]]:
         parent = f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
@@ -61,9 +62,23 @@ class Trace:
         return f"<Trace {self.trace_id} {self.span_id}>"
 
 
-def _span_id() -> str:
-    # Ids need to be unlikely to collide, not hard to guess.
-    return f"{random.getrandbits(64) or 1:016x}"
+def random_id(size_bytes: int) -> str:
+    """Return hexadecimal digits that are unlikely to repeat, not secret, and not all zero."""
+    # A fifth of the time that formatting the number takes.
+    return (random.getrandbits(8 * size_bytes) or 1).to_bytes(size_bytes, "big").hex()
+
+
+_CURRENT: ContextVar[Trace | None] = ContextVar("portico.trace", default=None)
+
+
+def enter(trace: Trace) -> None:
+    """Let what this task does from now on belong to a trace."""
+    _CURRENT.set(trace)
+
+
+def current() -> Trace:
+    """Return the trace that this task belongs to, or a new one."""
+    return _CURRENT.get() or Trace.start()
 
 
 def _combine(states: Sequence[str]) -> str:

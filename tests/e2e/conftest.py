@@ -33,11 +33,12 @@ CLIENT = "everything"
 CARE = "customer-care"
 BOOKS = QuickBooksKind()
 SCOPES = (
-    "[storefront:read, storefront:write, orders:read, orders:write, inventory:read, catalog:read, "
-    "customer-360:read, "
+    "[storefront:read, storefront:write, orders:read, orders:write, inventory:read, "
+    "inventory:write, catalog:read, customer-360:read, "
     "tryton:read, tryton:write, stripe:read, stripe:write, "
     "quickbooks:read, quickbooks:write, salesforce:read, salesforce:write, sap:read, sap:write, "
-    "operations:read, operations:write, order-to-cash:read, order-to-cash:write]"
+    "operations:read, operations:write, order-to-cash:read, order-to-cash:write, "
+    "reconciliation:read, reconciliation:write]"
 )
 CONFIG = f"""\
 listen: {{port: 0}}
@@ -133,7 +134,9 @@ def network(
 ) -> Iterator[Network]:
     """Run the network once for all tests, on a fresh copy of the seeded ERP."""
     shutil.rmtree(tryton_data / "live", ignore_errors=True)
-    shutil.rmtree(DATA.parent / "redis", ignore_errors=True)  # it remembers the old ERP's sales
+    # These remember the old ERP's sales.
+    shutil.rmtree(DATA.parent / "redis", ignore_errors=True)
+    shutil.rmtree(DATA.parent / "workflows", ignore_errors=True)
     shutil.rmtree(DATA.parent / "sandboxes", ignore_errors=True)
     shutil.rmtree(DATA.parent / "tokens", ignore_errors=True)
     for file in DATA.parent.glob("references.sqlite*"):

@@ -326,3 +326,51 @@ async def test_a_refusal_by_inventory_is_not_taken_for_unknown_availability() ->
         await api.call("getProduct", sku="GRINDER-M1")
 
     assert raised.value.status == 403
+
+
+def placement(phase: str, **more: Any) -> Any:
+    waiting = contracts()["process/orders.v1"].document["components"]["examples"]
+    return {**waiting["WaitingPlacement"]["value"], "phase": phase, **more}
+
+
+@pytest.mark.anyio
+async def test_an_order_that_takes_long_is_a_checkout_to_follow() -> None:
+    waiting = placement("placing")
+    api = API("experience/storefront.v1", createOrder=waiting)
+
+    reply = await api.call("placeOrder", body=CHECKOUT, key="key-1")
+
+    assert reply.status == 202
+    assert reply.body == {"id": waiting["id"], "status": "processing"}
+    assert ("Location", f"/experience/storefront/v1/checkouts/{waiting['id']}") in reply.headers
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (placement("placing"), {"status": "processing"}),
+        (placement("dead", cause="erp: away"), {"status": "processing"}),
+        (placement("placed", orderId="17"), {"status": "placed", "orderId": "17"}),
+        (
+            placement("refused", cause="stripe: Your card was declined."),
+            {"status": "refused", "reason": "stripe: Your card was declined."},
+        ),
+    ],
+)
+async def test_a_checkout_tells_a_shopper_no_more_than_helps(told: Any, shown: Any) -> None:
+    api = API("experience/storefront.v1", getPlacement=told)
+
+    reply = await api.call("getCheckout", checkoutId=told["id"])
+
+    assert reply.body == {"id": told["id"], **shown}
+
+
+@pytest.mark.anyio
+async def test_a_payment_is_passed_on() -> None:
+    api = API("experience/storefront.v1")
+    payment = {"payerId": "cus_1", "paymentToken": "pm_card_visa"}
+
+    await api.call("placeOrder", body={**CHECKOUT, "payment": payment}, key="key-1")
+
+    assert api.canned.only("createOrder").body["payment"] == payment

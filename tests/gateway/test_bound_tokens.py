@@ -429,7 +429,7 @@ def test_8705_a_token_bound_to_a_certificate_comes_with_it(served: Served, field
 
     assert ask(served, token, scheme="Bearer", Client_Cert=field).status_code == 200
     for headers in ({}, {"Client_Cert": f":{base64.b64encode(other).decode()}:"}):
-        response = ask(served, token, scheme="Bearer", **headers)
+        response = ask(served, token, None, "Bearer", **headers)
         assert response.status_code == 401
         assert 'error="invalid_token"' in response.headers["www-authenticate"]
     # Once more: nothing was remembered as good.

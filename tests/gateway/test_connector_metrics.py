@@ -24,7 +24,7 @@ async def test_calls_tries_failures_and_limits_are_counted_by_operation(
 
     registry = CollectorRegistry(auto_describe=False)
     connections = {"system/parcels.v1": post.parcels.connection}
-    registry.register(RequestMetrics(connections))  # type: ignore[arg-type]  # it collects
+    registry.register(RequestMetrics(connections))
     text = generate_latest(registry).decode()
 
     labels = 'api="system/parcels.v1",operation="parcels.get"'

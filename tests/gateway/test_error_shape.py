@@ -90,7 +90,7 @@ CASES: dict[str, tuple[int, str, dict[str, Any]]] = {
             "method": "POST",
             "path": f"{BASE}/notes",
             "content": b"{}",
-            "headers": {**NOTE, "Content-Encoding": "gzip"},
+            "headers": {**NOTE, "Content-Encoding": "br"},
         },
     ),
     "a large body": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import socket
@@ -103,6 +104,40 @@ def test_a_body_is_passed_on_byte_by_byte(partner: Served) -> None:
     )
 
     assert response.content == body
+
+
+def test_a_packed_body_is_checked_and_passed_on_unpacked(
+    partner: Served, upstream: Upstream
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    wrong, right = b'{"name":"Rex"}', b'{"name":"Rex","tag":null}'
+
+    refused = partner.request(
+        "POST", "/partner/pets/pets", content=gzip.compress(wrong), headers=headers
+    )
+    taken = partner.request(
+        "POST", "/partner/pets/pets", content=gzip.compress(right), headers=headers
+    )
+
+    assert refused.status_code == 422
+    assert taken.content == right
+    assert "content-encoding" not in upstream.fields()
+    assert upstream.fields()["content-length"] == str(len(right))
+
+
+def test_a_packed_upload_is_passed_on_as_it_is(partner: Served, upstream: Upstream) -> None:
+    packed = gzip.compress(b"octets")
+
+    response = partner.request(
+        "PUT",
+        "/store/files/a.bin",
+        content=packed,
+        headers={"Content-Type": "application/octet-stream", "Content-Encoding": "gzip"},
+        token=partner.token("files"),
+    )
+
+    assert response.json()["bytes"] == len(packed)
+    assert upstream.fields()["content-encoding"] == "gzip"
 
 
 def test_methods_that_are_not_declared_are_refused(partner: Served, upstream: Upstream) -> None:

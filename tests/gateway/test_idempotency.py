@@ -81,6 +81,20 @@ def test_a_malformed_key_reaches_no_store(served: Served, bad: str) -> None:
     assert names(served) == before
 
 
+def test_two_lines_of_the_header_are_no_key(served: Served) -> None:
+    """IDM-03, also where both say the same."""
+    before = names(served)
+
+    refused = served.request(
+        "POST", NOTES, json=NOTE, headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "a")]
+    )
+
+    assert refused.status_code == 400
+    assert refused.json()["type"].endswith("/idempotency-key-malformed")
+    assert "more than one key" in refused.json()["detail"]
+    assert names(served) == before
+
+
 def test_a_key_sent_twice_reaches_no_store(served: Served, key: str) -> None:
     """IDM-03: nobody chooses between two lines, though they are equal."""
     before = names(served)
@@ -197,15 +211,31 @@ def test_origins_are_judged_anew_for_a_replay(served: Served, key: str) -> None:
     assert {"Idempotent-Replayed", "Retry-After", "Location", "ETag"} <= set(exposed)
 
 
-def test_a_compressed_request_is_refused_before_it_is_compared(served: Served, key: str) -> None:
-    """IDM-16: no request is unpacked, so none is too large when it is, and none claims a key."""
+PACKED = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+
+
+def test_a_packed_request_is_the_same_as_an_unpacked_one(served: Served, key: str) -> None:
+    """IDM-16: what is compared is what the body holds, however it was packed."""
+    plain = json.dumps(NOTE).encode()
+    first = note(served, key, content=gzip.compress(plain), headers=PACKED)
+
+    again = note(served, key, content=plain, headers={"Content-Type": "application/json"})
+    other = note(served, key, content=gzip.compress(b'{"text":"b"}'), headers=PACKED)
+
+    assert first.status_code == 201
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert other.json()["type"].endswith("/idempotency-key-mismatch")
+
+
+def test_a_request_that_is_too_large_once_unpacked_claims_no_key(served: Served, key: str) -> None:
+    """IDM-16: twenty megabytes of spaces are twenty kilobytes until somebody unpacks them."""
     before = names(served)
-    coded = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    bodies = [gzip.compress(json.dumps(NOTE).encode()), gzip.compress(b" " * 20_000_000)]
 
-    refused = [note(served, key, content=body, headers=coded) for body in bodies]
+    refused = note(served, key, content=gzip.compress(b" " * 20_000_000), headers=PACKED)
 
-    assert [answer.status_code for answer in refused] == [415, 415]
+    assert refused.status_code == 413
+    assert refused.json()["limitBytes"] == 1024 * 1024
     assert names(served) == before
     assert "idempotent-replayed" not in note(served, key).headers
 

@@ -15,7 +15,8 @@ import pytest
 
 from gateway.app import AUDIENCE
 from gateway.authorization_server import key_ring
-from gateway.composition import choose, load_contracts, open_tiers
+from gateway.choice import choose
+from gateway.composition import load_contracts, open_tiers
 from gateway.config.secrets import SecretStore
 from gateway.identity.tokens import TokenIssuer
 from gateway.stores import Stores
@@ -223,7 +224,7 @@ def guarded(security: list[dict[str, list[str]]], *, outside: bool) -> Any:
     from gateway.identity.guard import Guard
     from portico.contract.security import compile_requirement
 
-    schemes = {
+    schemes: dict[str, dict[str, Any]] = {
         "oauth": {"type": "oauth2", "flows": {}},
         "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
     }

@@ -212,7 +212,13 @@ def test_at_03_keys_of_one_issuer_do_not_sign_for_another(
     assert_invalid(ask(served, provider.token(iss=PUBLIC_URL, aud="portico")))
     # Signed by the built-in issuer, and said to be of the provider.
     key = served.issuer._keys.snapshot.signing
-    claims = {"iss": provider.url, "aud": AUDIENCE, "sub": "a", "client_id": "a", "jti": "j"}
+    claims: dict[str, Any] = {
+        "iss": provider.url,
+        "aud": AUDIENCE,
+        "sub": "a",
+        "client_id": "a",
+        "jti": "j",
+    }
     claims |= {"iat": int(time.time()), "exp": int(time.time()) + 60, "scope": "kiosk:use"}
     header = {"alg": "ES256", "typ": "at+jwt", "kid": key.kid}
     assert_invalid(ask(served, jwt.encode(header, claims, key)))
@@ -278,7 +284,13 @@ def test_at_10_entra_scopes_of_a_user_are_in_scp(tmp_path: Path) -> None:
 
 
 def test_at_10_entra_permissions_of_an_application_are_roles(tmp_path: Path) -> None:
-    claims = {"azp": "client", "uti": "u", "roles": ["Kiosk.Use"], "idtyp": "app", "scp": None}
+    claims: dict[str, Any] = {
+        "azp": "client",
+        "uti": "u",
+        "roles": ["Kiosk.Use"],
+        "idtyp": "app",
+        "scp": None,
+    }
     with trusting(tmp_path, **ENTRA) as (served, provider):
         absent = dict.fromkeys(("client_id", "jti", "scope"))
         token = provider.token(header={"typ": "JWT"}, **{**absent, **claims})
@@ -301,7 +313,7 @@ def test_at_10_keycloak_roles_of_realm_and_client_are_scopes(
         base = {"client_id": None, "azp": "shop", "typ": "Bearer", "scope": "profile"}
         token = provider.token(header={"typ": "JWT"}, **{**base, **claims})
         assert ask(served, token).status_code == 200
-        elsewhere = {"resource_access": {"another": {"roles": ["kiosk:use"]}}}
+        elsewhere: dict[str, Any] = {"resource_access": {"another": {"roles": ["kiosk:use"]}}}
         token = provider.token(header={"typ": "JWT"}, **{**base, **elsewhere})
         assert ask(served, token).status_code == 403
 

@@ -70,7 +70,7 @@ def profiles(clock: Clock | None = None, **changed: Mapping[str, object]) -> Pro
     )
 
 
-def api(found: Profiles | None = None, **answers: Any) -> API:
+def api(found: Profiles | None = None, /, **answers: Any) -> API:
     """Return the API above systems of which each has one customer."""
     pages = {
         f"{name} {operation_id}": only_page(name, operation_id)
@@ -141,7 +141,10 @@ def test_a_customer_is_known_by_the_names_of_all_systems_up_to_the_bound_of_the_
         {"system": "stripe", "instance": "a", "entity": "customer", "id": str(number)}
         for number in range(15)
     ]
-    both = {"erp": customer(externalIds=names), "crm": customer(externalIds=names)}
+    both: dict[domain.Name, Customer] = {
+        "erp": customer(externalIds=names),
+        "crm": customer(externalIds=names),
+    }
 
     assert len(domain.merge("C-1", {"erp": both["erp"]})["externalIds"]) == 15
     assert len(domain.merge("C-1", {**both})["externalIds"]) == domain.MAX_EXTERNAL_IDS

@@ -35,17 +35,20 @@ class Postgres:
         if os.geteuid() == 0:
             owner = pwd.getpwnam(self._user)
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
         options = ["-U", "portico", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
         self._run("initdb", "-D", str(self.folder / "data"), *options)
 
     def start(self) -> None:
         # What a lost machine would lose is not what these tests are about; ended processes are.
         settings = ["-c", "fsync=off", "-c", "listen_addresses=", "-c", "max_connections=200"]
-        command = [self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder]
+        folders = ["-D", str(self.folder / "data"), "-k", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, *settings], **self._as_user(), stdout=subprocess.DEVNULL, stderr=log
+                [self._binaries / "postgres", *folders, *settings],
+                **self._as_user(),
+                stdout=subprocess.DEVNULL,
+                stderr=log,
             )
         give_up_at = time.monotonic() + _SECONDS
         while self._asked("postgres", "select 1") != 0:
@@ -77,9 +80,9 @@ class Postgres:
 
     def _asked(self, database: str, sql: str) -> int:
         command = [
-            self._binaries / "psql",
+            str(self._binaries / "psql"),
             "-h",
-            self.folder,
+            str(self.folder),
             "-U",
             "portico",
             "-qc",

@@ -20,11 +20,13 @@ from portico.server.call import Call, Caller, Reply
 from portico.server.service import Service
 from portico.server.validation import Validation
 from portico.trace import Trace
+from portico.workflow.steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2] / "specs" / "openapi"
+ACCEPTED = 202
 SHOP = Caller(subject="shop", client_id="shop")
 
 
@@ -74,8 +76,8 @@ class Canned:
         if isinstance(answer, Problem):
             raise answer
         if answer is not _Example:
-            return Reply(status=operation.success[-1], body=copy.deepcopy(answer))
-        return Reply(status=operation.success[-1], body=example(operation))
+            return Reply(status=_done(operation), body=copy.deepcopy(answer))
+        return Reply(status=_done(operation), body=example(operation))
 
     def operations(self) -> list[str]:
         return [made.operation_id for made in self.made]
@@ -98,12 +100,17 @@ def example(operation: Operation, name: str = "") -> Any:
     raise LookupError(operation.operation_id)
 
 
+def _done(operation: Operation) -> int:
+    """Return the last success status that says that it is done, which 202 does not."""
+    return [status for status in operation.success if status != ACCEPTED][-1]
+
+
 def response_example(contract: Contract, operation: Operation, name: str = "") -> Any:
     document = contract.document
     node: Any = document
     for part in operation.pointer:
         node = node[part]
-    response = resolve(document, node["responses"][str(operation.success[-1])])
+    response = resolve(document, node["responses"][str(_done(operation))])
     examples = response["content"]["application/json"]["examples"]
     chosen = resolve(document, examples[name] if name else next(iter(examples.values())))
     return copy.deepcopy(chosen["value"])
@@ -123,6 +130,7 @@ class API:
         self._service = Service(self.contract, handlers, resources, Validation())
         transports = {api: replace(self.canned, api=api) for api in self.contract.calls}
         self._tiers = TierClient(name, targets(self.contract, contracts(), transports))
+        self.steps = Steps(self.contract, contracts(), self._tiers)
 
     async def call(
         self,

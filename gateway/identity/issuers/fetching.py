@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from base64 import b64encode
 from dataclasses import dataclass
-from functools import cache
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus, urljoin, urlsplit
 
@@ -16,6 +15,7 @@ import httpx
 
 from gateway.identity.issuers.errors import IssuerUnavailableError
 from gateway.identity.json_object import read_object
+from portico.transport.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,12 +35,6 @@ class Document:
 
     members: Mapping[str, object]
     max_age_seconds: float | None
-
-
-@cache
-def _usual_tls() -> ssl.SSLContext:
-    # Reading the certificates of the system takes milliseconds, and all issuers may share them.
-    return ssl.create_default_context()
 
 
 def is_secure(url: str) -> bool:
@@ -70,7 +64,7 @@ class Fetcher:
     def __init__(self, *, ca_file: str = "", timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
         self._http = httpx.AsyncClient(
-            verify=ssl.create_default_context(cafile=ca_file) if ca_file else _usual_tls(),
+            verify=client_context(Path(ca_file) if ca_file else None),
             trust_env=False,
             follow_redirects=False,
             timeout=timeout_seconds,

@@ -12,17 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
-from urllib.parse import quote, urlencode
-
-import httpx
+from urllib.parse import urlencode
 
 from gateway.identity.compact import InvalidTokenError, read_claims, read_compact
-from gateway.identity.json_object import read_object
+from gateway.identity.issuers.errors import IssuerUnavailableError
+from gateway.identity.issuers.fetching import Fetcher, is_secure
 from gateway.identity.verification_keys import KeySet, KeySetError, read_key_set
 
-_REQUEST_SECONDS = 10.0
-# A discovery document or a key set; an ID token with many claims is smaller.
-_MAX_ANSWER_BYTES = 256 * 1024
 # How long what the provider says about itself is taken as it was.
 _KEEP_SECONDS = 600.0
 _SKEW_SECONDS = 60
@@ -60,13 +56,13 @@ class UpstreamProvider:
     """One provider: where to send people, and who they are when they come back."""
 
     def __init__(
-        self, options: ProviderOptions, http: httpx.AsyncClient, clock: Callable[[], float]
+        self, options: ProviderOptions, fetcher: Fetcher, clock: Callable[[], float]
     ) -> None:
         self.name = options.name
         # A person of the configuration could have the name that the provider gives to another.
         self.prefix = f"{options.issuer}#"
         self._options = options
-        self._http = http
+        self._fetcher = fetcher
         self._clock = clock
         self._known: _Known | None = None
         self._asking = asyncio.Lock()
@@ -103,10 +99,6 @@ class UpstreamProvider:
         """Return the claims about the person that a code stands for. Raises ProviderError."""
         known = await self._know()
         options = self._options
-        # Both parts are form-encoded before they become Basic (RFC 6749 section 2.3.1).
-        basic = httpx.BasicAuth(
-            quote(options.client_id, safe=""), quote(options.client_secret, safe="")
-        )
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -114,8 +106,11 @@ class UpstreamProvider:
             "code_verifier": verifier,
         }
         url = str(known.document["token_endpoint"])
-        answer = await self._ask("POST", url, data=form, auth=basic)
-        token = answer.get("id_token")
+        try:
+            answer = await self._fetcher.post(url, form, (options.client_id, options.client_secret))
+        except IssuerUnavailableError as error:
+            raise ProviderError("the provider gave no token for the code") from error
+        token = answer.members.get("id_token")
         if not isinstance(token, str):
             raise ProviderError("the provider answered without an ID token")
         return await self._claims(token, nonce)
@@ -179,36 +174,22 @@ class UpstreamProvider:
 
     async def _discover(self, now: float) -> _Known:
         issuer = self._options.issuer
-        document = await self._ask("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        document = await self._get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if document.get("issuer") != issuer:
             raise ProviderError("the discovery document is of another issuer")
         scheme = issuer.partition(":")[0]
         for name in _ENDPOINTS:
-            if not str(document.get(name, "")).startswith(f"{scheme}://"):
+            url = str(document.get(name, ""))
+            if not (url.startswith(f"{scheme}://") and is_secure(url)):
                 raise ProviderError(f"the discovery document has no usable {name}")
         try:
-            keys = read_key_set(await self._ask("GET", str(document["jwks_uri"])))
+            keys = read_key_set(await self._get(str(document["jwks_uri"])))
         except KeySetError as error:
             raise ProviderError(f"the provider's keys cannot be used: {error}") from error
         return _Known(document=document, keys=keys, asked_at=now)
 
-    async def _ask(self, method: str, url: str, **options: Any) -> dict[str, Any]:
-        """Return the JSON object that an address answers with."""
-        headers = {"accept": "application/json"}
-        body = bytearray()
+    async def _get(self, url: str) -> Mapping[str, Any]:
         try:
-            async with asyncio.timeout(_REQUEST_SECONDS):
-                request = self._http.stream(method, url, headers=headers, **options)
-                async with request as response:
-                    async for chunk in response.aiter_bytes():
-                        body += chunk
-                        if len(body) > _MAX_ANSWER_BYTES:
-                            raise ProviderError("the provider's answer is too large")
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise ProviderError("the provider does not answer") from error
-        if response.status_code != 200:
-            raise ProviderError(f"the provider answered {response.status_code}")
-        try:
-            return read_object(bytes(body))
-        except ValueError as error:
-            raise ProviderError("the provider's answer is not a JSON object") from error
+            return (await self._fetcher.get(url)).members
+        except IssuerUnavailableError as error:
+            raise ProviderError("the provider does not answer as it should") from error

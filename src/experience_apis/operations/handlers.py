@@ -10,10 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from experience_apis.operations import mapping
 from portico.dead_letters.desk import Desk
 from portico.dead_letters.letter import Kind
+from portico.dead_letters.place import START, Place
 from portico.durable import Durable
 from portico.events.errors import BusUnavailableError
 from portico.problems import NOT_FOUND, SYSTEM_UNAVAILABLE, Problem
 from portico.server.call import Call, Reply
+from portico.server.paging import next_link
 
 T = TypeVar("T")
 # As many as the contract says one request replays.
@@ -27,12 +29,18 @@ async def list_dead_letters(
     kind: Kind | None = None,
     incident_id: str | None = None,
     limit: int = 25,
-) -> dict[str, Any]:
-    """Return the oldest dead letters."""
-    found = await _answered(_desk(call).letters(kind))
-    if incident_id is not None:
-        found = [letter for letter in found if letter.incident_id == incident_id]
-    return {"total": len(found), "items": [mapping.letter(letter) for letter in found[:limit]]}
+    cursor: str | None = None,
+) -> Reply:
+    """Return a page of dead letters, the oldest first."""
+    page = await _answered(
+        _desk(call).page(_place(cursor), limit=limit, kind=kind, incident_id=incident_id)
+    )
+    body: dict[str, Any] = {"items": [mapping.letter(letter) for letter in page.letters]}
+    if page.following is None:
+        return Reply(body=body)
+    following = page.following.cursor
+    filters = {"kind": kind, "incidentId": incident_id, "limit": limit}
+    return Reply(body={**body, "nextCursor": following}, headers=next_link(following, filters))
 
 
 async def get_dead_letter(call: Call[Durable], *, letter_id: str) -> dict[str, Any]:
@@ -60,15 +68,12 @@ async def discard_dead_letter(call: Call[Durable], *, letter_id: str, reason: st
 async def replay_incident(call: Call[Durable], *, incident_id: str) -> Reply:
     """Have the oldest dead letters of an incident done again, one after the other."""
     desk = _desk(call)
-    letters = [
-        letter for letter in await _answered(desk.letters()) if letter.incident_id == incident_id
-    ]
+    letters, remaining = await _answered(_of_incident(desk, incident_id))
     if not letters:
         raise Problem(NOT_FOUND, f"no dead letter belongs to the incident {incident_id}")
     replayed = 0
-    for letter in letters[:MAX_REPLAYED]:
-        replayed += await _answered(desk.replay(letter.letter_id, _actor(call)))
-    remaining = max(0, len(letters) - MAX_REPLAYED)
+    for letter_id in letters:
+        replayed += await _answered(desk.replay(letter_id, _actor(call)))
     return Reply(status=202, body={"replayed": replayed, "remaining": remaining})
 
 
@@ -95,6 +100,28 @@ async def enable_webhook_subscriber(call: Call[Durable], *, name: str) -> Reply:
         raise Problem(NOT_FOUND, f"there is no subscriber {name}")
     await _answered(subscribers.enable(name))
     return Reply(status=204)
+
+
+async def _of_incident(desk: Desk, incident_id: str) -> tuple[list[str], int]:
+    """Return the letters of an incident that are replayed now, and how many are left."""
+    chosen: list[str] = []
+    remaining = 0
+    async for letter in desk.each():
+        if letter.incident_id == incident_id:
+            if len(chosen) < MAX_REPLAYED:
+                chosen.append(letter.letter_id)
+            else:
+                remaining += 1
+    return chosen, remaining
+
+
+def _place(cursor: str | None) -> Place:
+    if cursor is None:
+        return START
+    try:
+        return Place.parse(cursor)
+    except ValueError:
+        raise Problem(NOT_FOUND, "there is no page at this cursor") from None
 
 
 def _desk(call: Call[Durable]) -> Desk:

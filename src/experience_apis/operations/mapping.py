@@ -44,6 +44,7 @@ def workflow(state: WorkflowState) -> dict[str, Any]:
         "createdAt": _time(state.created_at),
         "updatedAt": _time(state.updated_at),
         "attempts": state.attempts,
+        "traceId": state.trace_id,
         "steps": [_step(step) for step in state.steps],
     }
     if state.next_wake_at is not None:

@@ -18,9 +18,9 @@ class DeadLetter(TypedDict):
 
 
 class DeadLetterList(TypedDict):
-    """Dead letters, the oldest first."""
+    """A page of dead letters, the oldest first."""
 
-    total: int
+    nextCursor: NotRequired[str]
     items: list[DeadLetter]
 
 
@@ -72,6 +72,7 @@ class Workflow(TypedDict):
     createdAt: str
     updatedAt: str
     attempts: int
+    traceId: str
     nextWakeAt: NotRequired[str]
     error: NotRequired[str]
     steps: list[WorkflowStep]

@@ -35,8 +35,17 @@ async def place_order(call: Call[None], *, body: models.Checkout) -> Reply:
         if problem.status != CONFLICT.status:
             raise
         raise mapping.checkout_problem(problem) from None
+    if placed["type"] == "placement":
+        checkout = mapping.checkout(placed)
+        headers = [("Location", f"checkouts/{checkout['id']}")]
+        return Reply(status=202, body=checkout, headers=headers)
     order = mapping.order(placed)
     return Reply(status=201, body=order, headers=[("Location", f"orders/{order['id']}")])
+
+
+async def get_checkout(call: Call[None], *, checkout_id: str) -> models.ShopCheckout:
+    """Return whether an order that was not placed at once is placed by now."""
+    return mapping.checkout(await orders.get_placement(call, placement_id=checkout_id))
 
 
 async def get_order(call: Call[None], *, order_id: str) -> models.ShopOrder:

@@ -102,12 +102,27 @@ def order_request(checkout: models.Checkout) -> orders.OrderRequest:
     }
     if "reference" in checkout:
         request["poNumber"] = checkout["reference"]
+    if "payment" in checkout:
+        request["payment"] = {**checkout["payment"]}
     return request
 
 
 def _request_line(item: models.CheckoutItem) -> orders.OrderRequestLine:
     # JSON has one kind of number: 2.0 is as good an integer as 2, and must not become "2.0".
     return {"sku": item["sku"], "quantity": {"value": str(int(item["quantity"]))}}
+
+
+def checkout(placement: orders.Placement) -> models.ShopCheckout:
+    """Return an order on its way as a shopper sees it: what people see to is still under way."""
+    shown: models.ShopCheckout = {"id": placement["id"], "status": "processing"}
+    if placement["phase"] == "placed":
+        shown["status"] = "placed"
+    if placement["phase"] == "refused":
+        shown["status"] = "refused"
+        shown["reason"] = placement.get("cause", "")
+    if "orderId" in placement:
+        shown["orderId"] = placement["orderId"]
+    return shown
 
 
 def order(placed: orders.Order) -> models.ShopOrder:

@@ -31,6 +31,13 @@ class ProductPage(TypedDict):
     nextCursor: NotRequired[str]
 
 
+class ShopPayment(TypedDict):
+    """Who in Stripe pays, and with what."""
+
+    payerId: str
+    paymentToken: str
+
+
 class CheckoutItem(TypedDict):
     """One product to order."""
 
@@ -44,6 +51,7 @@ class Checkout(TypedDict):
     customerId: str
     reference: NotRequired[str]
     allowBackorder: bool
+    payment: NotRequired[ShopPayment]
     items: list[CheckoutItem]
 
 
@@ -86,3 +94,12 @@ class ShopOrder(TypedDict):
     items: list[ShopOrderItem]
     totals: ShopTotals
     steps: list[OrderStep]
+
+
+class ShopCheckout(TypedDict):
+    """A checkout whose order was not placed at once."""
+
+    id: str
+    status: Literal["processing", "placed", "refused"]
+    orderId: NotRequired[str]
+    reason: NotRequired[str]

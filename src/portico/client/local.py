@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -14,13 +14,15 @@ from portico.client.layers import Callers
 from portico.client.tiers import TierClient
 from portico.contract import Operation
 from portico.contract.media import is_json
-from portico.contract.strict import StrictValidator
 from portico.idempotency.claim import Claim
 from portico.idempotency.tiers import KeyedOperation
 from portico.json_text import encode
 from portico.problems import BAD_UPSTREAM, FORBIDDEN, INTERNAL_ERROR, Problem, problem_from
 from portico.server.call import Call, Reply
 from portico.server.service import Service
+
+if TYPE_CHECKING:
+    from portico.contract.strict import StrictValidator
 
 logger = logging.getLogger("portico.client")
 

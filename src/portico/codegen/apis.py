@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from portico.contract import Contract, contract_paths, load
+from portico.contract import Contract, FileCache, contract_paths, load
 from portico.contract.bundle import resolve
 from portico.contract.compile import operations_of
 
@@ -91,5 +91,6 @@ def find_operation(contract: Contract, operation_id: str) -> OperationSource:
 
 def read_contracts(contracts_root: Path) -> dict[str, Contract]:
     """Return the contracts of all tiers by name; raises ContractError for one that is wrong."""
-    loaded = (load(path, contracts_root) for path in contract_paths(contracts_root))
+    cache = FileCache()
+    loaded = (load(path, contracts_root, cache) for path in contract_paths(contracts_root))
     return {contract.name: contract for contract in loaded}

@@ -12,7 +12,7 @@ from typing import Any
 from portico.contract.findings import ContractError, Finding, Position
 from portico.contract.identifiers import base_within, pointer_parts, render
 from portico.contract.references import BrokenReferenceError, Files, Place, Target
-from portico.contract.source import Pointer, SourceFile
+from portico.contract.source import FileCache, Pointer, SourceFile
 from portico.contract.walk import Schema, kind_at, map_schemas, rebuild
 
 MAX_OBJECTS = 1_000_000  # of one document after its references have been followed
@@ -59,13 +59,14 @@ class Bundle:
         return Finding(position=self.position(pointer), rule=rule, message=message, hint=hint)
 
 
-def bundle(path: Path, root: Path) -> Bundle:
+def bundle(path: Path, root: Path, cache: FileCache | None = None) -> Bundle:
     """Return the document at `path` with every reference made local.
 
-    References may name files below `root` only. Raises ContractError with a finding for each
+    References may name files below `root` only. Documents that share files are given the
+    same `cache`. Raises ContractError with a finding for each
     reference that leaves it, names another host, or points at nothing or at the wrong thing.
     """
-    files = Files(path, root)
+    files = Files(path, root, cache or FileCache())
     data = files.main.data
     if not isinstance(data, dict) or not isinstance(data.get("openapi"), str):
         raise ContractError(

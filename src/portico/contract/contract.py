@@ -21,6 +21,7 @@ from portico.contract.security import (
     declared_schemes,
     enforceable,
 )
+from portico.contract.source import FileCache
 from portico.contract.sources import Source, sources_of
 from portico.contract.upgrade import upgrade
 from portico.contract.validate import validate
@@ -98,11 +99,11 @@ def contract_paths(root: Path) -> list[Path]:
     )
 
 
-def load(path: Path, root: Path | None = None) -> Contract:
+def load(path: Path, root: Path | None = None, cache: FileCache | None = None) -> Contract:
     """Return the contract of an API of the tiers, such as `specs/openapi/process/orders.v1.yaml`.
 
-    References may reach any file below `root`, by default the folder above the tier's. Raises
-    ContractError with everything found wrong.
+    References may reach any file below `root`, by default the folder above the tier's; files
+    that are in `cache` are not read again. Raises ContractError with everything found wrong.
     """
     matched = _FILE_NAME.match(path.name)
     tier = path.parent.name
@@ -110,7 +111,7 @@ def load(path: Path, root: Path | None = None) -> Contract:
         raise ContractError([_misplaced(path)])
     api, major = matched.groups()
     base_path = f"/{tier}/{api}/v{major}"
-    bundled = _valid(bundle(path, root or path.parent.parent))
+    bundled = _valid(bundle(path, root or path.parent.parent, cache))
     findings = [*rules.structural(bundled), *rules.house(bundled, base_path)]
     if findings:
         raise ContractError(findings)

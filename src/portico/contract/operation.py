@@ -91,6 +91,11 @@ class Operation:
                 extensions={"produces": list(self.produces)},
             )
 
+    def preferred(self, headers: Mapping[bytes, bytes]) -> str:
+        """Return what `Accept` prefers of what the operation produces: of equals the first."""
+        accept = headers.get(b"accept", b"*/*").decode("latin-1")
+        return acceptable(accept, self.produces) or ""
+
     def find_content(self, headers: Mapping[bytes, bytes]) -> Content:
         """Return how to read the request's body; raises 415 for a type not declared."""
         coding = headers.get(b"content-encoding")

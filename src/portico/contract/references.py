@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from portico.contract.findings import ContractError
 from portico.contract.identifiers import Identifiers, join, pointer_parts
-from portico.contract.source import SourceFile
+from portico.contract.source import FileCache, SourceFile
 from portico.contract.yaml_source import Pointer
 
 Target = tuple[SourceFile, Pointer]
@@ -43,8 +43,9 @@ class Files:
     `main` is the one it starts with; no other may be outside `root`.
     """
 
-    def __init__(self, path: Path, root: Path) -> None:
-        self.main = SourceFile(path)
+    def __init__(self, path: Path, root: Path, cache: FileCache) -> None:
+        self.main = cache.read(path)
+        self._cache = cache
         self._root = root.resolve()
         self._opened: dict[Path, SourceFile | None] = {path.resolve(): self.main}
         self._located_files: dict[tuple[SourceFile, str], SourceFile] = {}
@@ -118,7 +119,7 @@ class Files:
     def _read(self, path: Path) -> SourceFile:
         if path not in self._opened:
             self._opened[path] = None
-            source = SourceFile(path)
+            source = self._cache.read(path)
             self._opened[path] = source
             self._identifiers[source] = Identifiers(source.text, source.data)
         opened = self._opened[path]

@@ -62,7 +62,10 @@ class Requirement:
 
     def allows(self, scopes: frozenset[str]) -> bool:
         """Tell whether a caller with a token of these scopes may call the operation."""
-        return self.anonymous or any(needed <= scopes for needed in self.by_token)
+        for needed in self.by_token:  # mostly one; a generator would cost more than it asks
+            if needed <= scopes:
+                return True
+        return self.anonymous
 
     @property
     def callable(self) -> bool:

@@ -11,7 +11,7 @@ from portico.contract.findings import ContractError, Finding, MisreadError, Posi
 from portico.contract.json_source import json_marks, read_json
 from portico.contract.yaml_source import Marks, Pointer, YAMLLoader, read_yaml, yaml_marks
 
-__all__ = ["MAX_FILE_BYTES", "Pointer", "SourceFile", "YAMLLoader"]
+__all__ = ["MAX_FILE_BYTES", "FileCache", "Pointer", "SourceFile", "YAMLLoader"]
 
 MAX_FILE_BYTES = 16 * 1024 * 1024  # a document of some ten thousand operations
 _HINT = "give the path of a readable OpenAPI document in UTF-8"
@@ -56,6 +56,20 @@ class SourceFile:
     @cached_property
     def _marks(self) -> Marks:
         return json_marks(self.text) if self._is_json else yaml_marks(self.text)
+
+
+class FileCache:
+    """Files that were read, each once for all the documents that it is part of."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, SourceFile] = {}
+
+    def read(self, path: Path) -> SourceFile:
+        """Return a file. Raises ContractError when it cannot be read."""
+        found = self._files.get(path)
+        if found is None:
+            found = self._files[path] = SourceFile(path)
+        return found
 
 
 def _step(node: object, part: str) -> object:

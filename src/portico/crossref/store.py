@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from secrets import token_hex
 from typing import Any, TypeVar, cast
@@ -179,6 +179,19 @@ class CrossReferences:
         row = await self._run(lambda c: c.execute(wanted).one_or_none())
         return None if row is None else _link_of(row)
 
+    async def keys_of(
+        self, entity: str, system: str, instance: str, external_ids: Sequence[str]
+    ) -> Mapping[str, str]:
+        """Return the external keys of those records of a system that are linked, by their ids."""
+        wanted = sa.select(LINKS.c.external_id, LINKS.c.external_key).where(
+            LINKS.c.entity == entity,
+            LINKS.c.system == system,
+            LINKS.c.instance == instance,
+            LINKS.c.external_id.in_(external_ids),
+        )
+        rows = await self._run(lambda c: c.execute(wanted).all())
+        return {str(external_id): str(key) for external_id, key in rows}
+
     async def note_write(self, key: Key, *, version: str, written_hash: str) -> None:
         """Remember what we wrote, so that its echo is known when it comes back."""
         values = {"version": version, "written_hash": written_hash}
@@ -210,6 +223,32 @@ class CrossReferences:
             connection.execute(sa.insert(ALIASES).values(row))
 
         await self._run(merge)
+
+    async def survivor(self, entity: str, canonical_id: str) -> str:
+        """Return what a canonical record is called after all its merges."""
+        return await self._run(lambda c: _survivor(c, entity, canonical_id))
+
+    async def take_over(self, entity: str, merged_id: str, survivor_id: str) -> None:
+        """Give the survivor of a merge the links of the merged record that it lacks itself."""
+
+        def take_over(connection: sa.Connection) -> None:
+            own = sa.select(LINKS.c.system, LINKS.c.instance).where(
+                LINKS.c.entity == entity, LINKS.c.canonical_id == survivor_id
+            )
+            held = {(row.system, row.instance) for row in connection.execute(own)}
+            of_merged = (LINKS.c.entity == entity) & (LINKS.c.canonical_id == merged_id)
+            for row in connection.execute(sa.select(LINKS).where(of_merged)).all():
+                if (row.system, row.instance) not in held and row.state != "pending":
+                    key = Key(
+                        entity=entity,
+                        canonical_id=merged_id,
+                        system=row.system,
+                        instance=row.instance,
+                    )
+                    moved = sa.update(LINKS).where(_is(key)).values(canonical_id=survivor_id)
+                    connection.execute(moved)
+
+        await self._run(take_over)
 
     async def _update(self, key: Key, values: dict[str, Any]) -> None:
         def update(connection: sa.Connection) -> None:

@@ -71,6 +71,14 @@ class Channel(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Trouble:
+    """What is kept of the letters of an incident: there may be very many."""
+
+    first: DeadLetter
+    letters: int = 0
+
+
 class Watcher:
     """Looks for dead letters, and has people told."""
 
@@ -108,16 +116,16 @@ class Watcher:
 
     async def look(self) -> None:
         """Look once: open incidents for new troubles, close those that are over."""
-        found: dict[str, list[DeadLetter]] = {}
-        for letter in await self._desk.letters():
-            found.setdefault(letter.incident_id, []).append(letter)
+        found: dict[str, _Trouble] = {}
+        async for letter in self._desk.each():
+            found.setdefault(letter.incident_id, _Trouble(letter)).letters += 1
         await self._close_others(found)
-        for incident_id, letters in found.items():
+        for incident_id, trouble in found.items():
             claimed = await self._claim(incident_id)
             if claimed is None:
                 continue
             opened_at, told = claimed
-            alert = self._alert(incident_id, letters, opened_at)
+            alert = self._alert(incident_id, trouble, opened_at)
             now_told = await self._tell(alert, told)
             if now_told != told:
                 await self._note(incident_id, now_told)
@@ -154,14 +162,14 @@ class Watcher:
         async with self._engine.begin() as connection:
             await connection.execute(over)
 
-    def _alert(self, incident_id: str, letters: Sequence[DeadLetter], opened_at: str) -> Alert:
-        first = letters[0]
+    def _alert(self, incident_id: str, trouble: _Trouble, opened_at: str) -> Alert:
+        first = trouble.first
         return Alert(
             incident_id=incident_id,
             kind=first.kind,
             name=first.name,
             cause=first.cause,
-            letters=len(letters),
+            letters=trouble.letters,
             first_letter_id=first.letter_id,
             opened_at=opened_at,
             runbook_url=self._runbook_url,

@@ -14,7 +14,8 @@ from portico.workflow.state import WorkflowState
 
 Kind = Literal["workflow", "webhook", "event"]
 # What differs between two failures of one cause: numbers and identifiers.
-_PARTICULAR = re.compile(r"\b(?:[0-9a-f-]{8,}|\w*\d\w*)\b", re.IGNORECASE)
+_PARTICULAR = re.compile(r"\b(?:[0-9a-f-]{8,}|[\w-]*\d[\w-]*)\b", re.IGNORECASE)
+_STATUS = re.compile(r"[345]\d\d\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class DeadLetter:
 
 def _general(match: re.Match[str]) -> str:
     text = match[0]
-    return text if len(text) == 3 and text.isdecimal() else "#"
+    return text if _STATUS.match(text) else "#"
 
 
 def from_workflow(state: WorkflowState) -> DeadLetter:

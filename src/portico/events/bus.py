@@ -25,6 +25,8 @@ Handler = Callable[[CloudEvent], Awaitable[None]]
 # Longer than any sender repeats an event: the outbox and webhooks give up after three days.
 DEDUPLICATION_SECONDS = 4 * 86_400
 _BATCH = 50
+# One page of dead letters.
+MAX_DEAD = 500
 # How long a subscriber waits where nothing came: an event is late by no more.
 _IDLE_SECONDS = 0.1
 _TROUBLE_SECONDS = 1.0
@@ -104,8 +106,12 @@ class Log(Protocol):
         """Note that the group has handled this event."""
         ...
 
-    async def dead(self) -> Sequence[DeadEvent]:
-        """Return the dead letters, the oldest first."""
+    async def dead(self, *, after: str = "", limit: int = MAX_DEAD) -> Sequence[DeadEvent]:
+        """Return dead letters, the oldest first: those that follow the one of an id."""
+        ...
+
+    async def find_dead(self, dead_id: str) -> DeadEvent | None:
+        """Return one dead letter, None if there is none of this id."""
         ...
 
     async def revive(self, dead_id: str) -> bool:

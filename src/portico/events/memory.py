@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from portico.events.bus import DeadEvent, Delivery
+from portico.events.bus import MAX_DEAD, DeadEvent, Delivery
 
 # Kept for groups that read slowly; the oldest go first.
 MAX_MESSAGES = 100_000
@@ -101,8 +101,13 @@ class MemoryLog:
                 if len(seen) > MAX_MESSAGES:
                     del seen[next(iter(seen))]
 
-    async def dead(self) -> Sequence[DeadEvent]:
-        return list(self._dead.values())
+    async def dead(self, *, after: str = "", limit: int = MAX_DEAD) -> Sequence[DeadEvent]:
+        first = int(after) if after.isdecimal() else 0
+        following = (event for number, event in self._dead.items() if int(number) > first)
+        return list(itertools.islice(following, limit))
+
+    async def find_dead(self, dead_id: str) -> DeadEvent | None:
+        return self._dead.get(dead_id)
 
     async def revive(self, dead_id: str) -> bool:
         dead = self._dead.pop(dead_id, None)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, KeyValueConfig
 from nats.js.errors import BadRequestError, NotFoundError
 from nats.js.kv import KeyValue
 
-from portico.events.bus import DEDUPLICATION_SECONDS, DeadEvent, Delivery
+from portico.events.bus import DEDUPLICATION_SECONDS, MAX_DEAD, DeadEvent, Delivery
 from portico.events.errors import BusUnavailableError
 
 logger = logging.getLogger("portico.events")
@@ -36,9 +37,9 @@ _FETCH_SECONDS = 0.2
 # It is in the same network, and the process does not start without it.
 _CONNECT_SECONDS = 2.0
 _REQUEST_SECONDS = 5.0
-_MAX_DEAD = 1000
 # Far more than all consumers of a process have in hand.
 _MAX_TAKEN = 10_000
+_SEQUENCE = re.compile(r"[1-9][0-9]{0,17}\Z", re.ASCII)
 _ONLY, _GROUP, _ERROR = "Portico-Only-Group", "Portico-Group", "Portico-Error"
 _DELIVERIES, _DIED_AT = "Portico-Deliveries", "Portico-Died-At"
 
@@ -129,27 +130,37 @@ class NATSLog:
         with _mapped():
             await self._seen.put(f"{group}.{_digest(identity)}", b"")
 
-    async def dead(self) -> Sequence[DeadEvent]:
+    async def dead(self, *, after: str = "", limit: int = MAX_DEAD) -> Sequence[DeadEvent]:
         found: list[DeadEvent] = []
+        sequence = int(after) if _SEQUENCE.match(after) else 0
         with _mapped():
-            state = (await self._stream.stream_info(_DEAD)).state
-            first = max(state.first_seq, 1)
-            for sequence in range(first, state.last_seq + 1):
-                message = await self._dead_message(sequence)
-                if message is not None:
-                    found.append(_dead_event(sequence, message))
-                if len(found) >= _MAX_DEAD:
+            while len(found) < limit:
+                # The next one there is: what was discarded leaves gaps.
+                message = await self._dead_message(sequence + 1, subject=f"{_DEAD_PREFIX}>")
+                if message is None:
                     break
+                sequence = message.seq
+                found.append(_dead_event(sequence, message))
         return found
 
-    async def _dead_message(self, sequence: int) -> Any:
+    async def find_dead(self, dead_id: str) -> DeadEvent | None:
+        if not _SEQUENCE.match(dead_id):
+            return None
+        with _mapped():
+            message = await self._dead_message(int(dead_id))
+        return None if message is None else _dead_event(int(dead_id), message)
+
+    async def _dead_message(self, sequence: int, *, subject: str | None = None) -> Any:
+        """Return a message, with a subject also the next one after a gap; None if there is none."""
         try:
-            return await self._stream.get_msg(_DEAD, sequence)
+            return await self._stream.get_msg(
+                _DEAD, sequence, subject=subject, next=subject is not None
+            )
         except NotFoundError:
             return None
 
     async def revive(self, dead_id: str) -> bool:
-        if not dead_id.isdecimal():
+        if not _SEQUENCE.match(dead_id):
             return False
         with _mapped():
             message = await self._dead_message(int(dead_id))
@@ -162,7 +173,7 @@ class NATSLog:
         return await self.discard(dead_id)
 
     async def discard(self, dead_id: str) -> bool:
-        if not dead_id.isdecimal():
+        if not _SEQUENCE.match(dead_id):
             return False
         with _mapped():
             try:

@@ -7,10 +7,11 @@ stream is bounded: a group that falls further behind than `MAX_MESSAGES` loses t
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from portico.events.bus import DeadEvent, Delivery
+from portico.events.bus import MAX_DEAD, DeadEvent, Delivery
 from portico.events.errors import BusUnavailableError
 from portico.redis.client import RedisClient
 from portico.redis.errors import RedisFailure
@@ -22,7 +23,7 @@ _PREFIX = "portico:events"
 _DEAD_TYPES = f"{_PREFIX}:dead-types"
 # A publisher that got no answer sends again within this time.
 _PUBLISHED_SECONDS = 600
-_MAX_DEAD = 1000
+_MESSAGE_ID = re.compile(r"[0-9]{1,18}-[0-9]{1,18}\Z", re.ASCII)
 # Who took a message is of no interest, only when: one name serves all processes.
 _CONSUMER = "portico"
 
@@ -142,23 +143,36 @@ class RedisLog:
     async def remember(self, group: str, identity: str, seconds: float) -> None:
         await self._execute("SET", _seen(group, identity), "", "EX", str(int(seconds)))
 
-    async def dead(self) -> Sequence[DeadEvent]:
+    async def dead(self, *, after: str = "", limit: int = MAX_DEAD) -> Sequence[DeadEvent]:
         found: list[DeadEvent] = []
         for name in sorted(cast(set[bytes], await self._execute("SMEMBERS", _DEAD_TYPES))):
             event_type = name.decode()
-            entries = await self._execute(
-                "XRANGE", _dead(event_type), "-", "+", "COUNT", str(_MAX_DEAD)
-            )
-            found += [_dead_event(event_type, *entry) for entry in cast(list[list[Any]], entries)]
-        return sorted(found, key=lambda event: event.died_at)
+            found += await self._dead_of(event_type, _begin(event_type, after), "+", limit)
+        return sorted(found, key=lambda event: _order(event.dead_id))[:limit]
+
+    async def find_dead(self, dead_id: str) -> DeadEvent | None:
+        event_type, _, message_id = dead_id.rpartition("@")
+        if not _MESSAGE_ID.match(message_id):
+            return None
+        found = await self._dead_of(event_type, message_id, message_id, 1)
+        return found[0] if found else None
+
+    async def _dead_of(self, event_type: str, begin: str, end: str, limit: int) -> list[DeadEvent]:
+        command = ("XRANGE", _dead(event_type), begin, end, "COUNT", str(limit))
+        entries = cast(list[list[Any]], await self._execute(*command))
+        return [_dead_event(event_type, *entry) for entry in entries]
 
     async def revive(self, dead_id: str) -> bool:
         event_type, _, message_id = dead_id.rpartition("@")
+        if not _MESSAGE_ID.match(message_id):
+            return False
         keys = [_stream(event_type), _dead(event_type)]
         return await self._run(_REVIVE, keys, [message_id], repeatable=False) == 1
 
     async def discard(self, dead_id: str) -> bool:
         event_type, _, message_id = dead_id.rpartition("@")
+        if not _MESSAGE_ID.match(message_id):
+            return False
         return await self._execute("XDEL", _dead(event_type), message_id) == 1
 
     async def _run(
@@ -204,6 +218,23 @@ def _seen(group: str, identity: str) -> bytes:
 def _digest(identity: str) -> str:
     """Return a short name of an event's identity, which may be long."""
     return hashlib.sha256(identity.encode()).hexdigest()[:40]
+
+
+def _order(dead_id: str) -> tuple[int, str, int]:
+    """Return the place of a dead letter among those of all types: Redis's time comes first."""
+    event_type, _, message_id = dead_id.rpartition("@")
+    milliseconds, _, number = message_id.partition("-")
+    return int(milliseconds), event_type, int(number)
+
+
+def _begin(event_type: str, after: str) -> str:
+    """Return where a stream of dead letters goes on after one, which may be of another type."""
+    if not _MESSAGE_ID.match(after.rpartition("@")[2]):
+        return "-"
+    milliseconds, other, number = _order(after)
+    if event_type == other:
+        return f"({milliseconds}-{number}"
+    return f"{milliseconds}-0" if event_type > other else f"{milliseconds + 1}-0"
 
 
 def _fields(flat: list[bytes]) -> dict[bytes, bytes]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -135,13 +136,15 @@ def _multipart(body: bytes, content_type: str) -> bytes:
 
 def _canonical_query(raw: bytes) -> bytes:
     """Return the pairs of a query sorted by name; those of one name stay in their order."""
+    raw = raw.replace(b"+", b" ")
+    decode = unquote_to_bytes if b"%" in raw else bytes  # most queries are as they are meant
     pairs = []
     for pair in raw.split(b"&"):
         if pair:
-            name, equals, value = pair.replace(b"+", b" ").partition(b"=")
-            pairs.append((unquote_to_bytes(name), equals + unquote_to_bytes(value)))
-    pairs.sort(key=lambda pair: pair[0])
-    return join(part for pair in pairs for part in pair)
+            name, equals, value = pair.partition(b"=")
+            pairs.append((decode(name), equals + decode(value)))
+    pairs.sort(key=itemgetter(0))
+    return join([part for pair in pairs for part in pair])
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,6 @@ it bare, so both are read unless `strict`, and mean the same key.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from uuid import UUID
 
@@ -36,16 +35,13 @@ def applies(method: str) -> bool:
     return method not in _SAFE_METHODS
 
 
-def read_key(
-    lines: Sequence[bytes], *, strict: bool = False, type_base: str = "/portal/problems/"
-) -> str:
-    """Return the key in the lines of the header field; raises Problem 400 when it is malformed.
+def read_key(value: bytes, *, strict: bool = False, type_base: str = "/portal/problems/") -> str:
+    """Return the key in the value of the header field; raises Problem 400 when it is malformed.
 
-    `strict` refuses a key that is not in double quotes.
+    Several lines of the field are one value with commas (RFC 9110, 5.3), and so no key. `strict`
+    refuses a key that is not in double quotes.
     """
-    if len(lines) != 1:
-        raise _malformed("the header is there more than once", type_base)
-    raw = lines[0].strip(b" \t")
+    raw = value.strip(b" \t")
     quoted = _STRING.fullmatch(raw)
     if quoted is not None:
         key = quoted.group(1)
@@ -111,7 +107,7 @@ def _bare(raw: bytes, type_base: str, *, strict: bool) -> bytes:
         raise _malformed("a bare number is not a key; put it in double quotes", type_base)
     if not raw or _BARE.fullmatch(raw):
         return raw
-    string = _STRING.match(raw)
+    string = _STRING.match(raw) or _BARE.match(raw)
     if string is not None:
         rest = raw[string.end() :].lstrip(b" \t")
         if rest.startswith(b";"):

@@ -87,7 +87,10 @@ class Answer:
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first value of a header field."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
 
 def kept_headers(headers: Iterable[Field], policy: Policy) -> tuple[Field, ...]:

@@ -6,6 +6,7 @@ import re
 from binascii import b2a_base64
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from portico.idempotency.fingerprint import join
 
@@ -18,21 +19,22 @@ MIN_SECRET_BYTES = 16
 _MAX_CALLERS = 10_000  # remembered; more are met again
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Scope(NamedTuple):
     """The caller a key belongs to, as the server knows it, never as the request claims.
 
-    `client_id` names the client, not one of its credentials, which change.
+    `client_id` names the client, not one of its credentials, which change. Made for each request,
+    so no dataclass: frozen ones take a microsecond.
     """
 
-    tenant: str = ""
     client_id: str
     subject: str = ""
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Caller:
     state: blake2b
+    tag: str
     prefix: bytes
     quota: bytes
 
@@ -62,27 +64,16 @@ class Locator:
         self._secret = blake2b(secret, person=b"portico idem").digest()
         self._prefix = prefix
         self._per_operation = per_operation
-        self._tags: dict[tuple[str, str], str] = {}
-        self._callers: dict[tuple[str, str, str], _Caller] = {}
+        self._callers: dict[Scope, _Caller] = {}
 
     def tag(self, scope: Scope) -> str:
         """Return the cluster hash tag of a caller: all its records are in one slot."""
-        owner = ("tenant", scope.tenant) if scope.tenant else ("client", scope.client_id)
-        tag = self._tags.get(owner)
-        if tag is None:
-            if len(self._tags) >= _MAX_CALLERS:
-                self._tags.clear()
-            parts = join([b"tag", *(part.encode() for part in owner)])
-            digest = blake2b(parts, key=self._secret, digest_size=_TAG_BYTES).digest()
-            # An id begins with it, and no command may take an id for an option.
-            tag = self._tags[owner] = digest.hex()
-        return tag
+        caller = self._callers.get(scope) or self._meet(scope)
+        return caller.tag
 
     def locate(self, scope: Scope, key: str, operation: str = "") -> Location:
         """Return where the record of a caller's key is."""
-        caller = self._callers.get((scope.tenant, scope.client_id, scope.subject))
-        if caller is None:
-            caller = self._meet(scope)
+        caller = self._callers.get(scope) or self._meet(scope)
         state = caller.state.copy()
         if self._per_operation:
             state.update(join([operation.encode()]))
@@ -110,15 +101,22 @@ class Locator:
         """Return what is the same for all keys of a caller, kept for the next time."""
         if len(self._callers) >= _MAX_CALLERS:
             self._callers.clear()
-        tag = self.tag(scope)
+        tag = self._tag(scope)
         parts = [b"record", scope.tenant.encode(), scope.client_id.encode(), scope.subject.encode()]
         caller = _Caller(
             state=blake2b(join(parts), key=self._secret, digest_size=2 * _ID_BYTES),
+            tag=tag,
             prefix=f"{self._prefix}:idem:{{{tag}}}:".encode(),
             quota=f"{self._prefix}:idem-quota:{{{tag}}}".encode(),
         )
-        self._callers[scope.tenant, scope.client_id, scope.subject] = caller
+        self._callers[scope] = caller
         return caller
+
+    def _tag(self, scope: Scope) -> str:
+        owner = ("tenant", scope.tenant) if scope.tenant else ("client", scope.client_id)
+        parts = join([b"tag", *(part.encode() for part in owner)])
+        # An id begins with it, and no command may take an id for an option.
+        return blake2b(parts, key=self._secret, digest_size=_TAG_BYTES).hexdigest()
 
     def __repr__(self) -> str:
         return f"<Locator {self._prefix}>"

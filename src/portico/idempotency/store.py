@@ -230,11 +230,11 @@ class IdempotencyStore:
 
     # What claims and the runner ask for.
 
-    async def fenced(
+    def fenced(
         self, script: Script, keys: Sequence[bytes], arguments: Sequence[bytes]
-    ) -> object:
+    ) -> Coroutine[Any, Any, object]:
         """Run a script of a claim's owner; each of them recognizes its repetition."""
-        return await self._redis.run(
+        return self._redis.run(
             script,
             keys,
             arguments,

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from itertools import count
 from typing import NamedTuple
 
-from portico.limits.bucket import Bucket, Kind, Outage, Per
+from portico.limits.bucket import Bucket, Kind, Outage, Per, Unit
 from portico.limits.network import network_of
 
 # What is longer is not kept in a key as it is; no address or identifier of ours is.
@@ -38,6 +38,7 @@ class Demand:
         "argument",
         "buckets",
         "costs",
+        "counts_content",
         "keys",
         "leases",
         "limit_format",
@@ -69,6 +70,7 @@ class Demand:
             % (bucket.words % next(leases).id if bucket.lease_seconds else bucket.words, cost)
             for _, bucket, cost in self.rows
         )
+        self.counts_content = any(bucket.unit is Unit.CONTENT_BYTES for bucket in buckets)
         # Known without asking anybody.
         self.never = any(cost > bucket.capacity for _, bucket, cost in self.rows)
         # RateLimit (draft 11), where every bucket has something to await.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from portico.redis.address import Kind, parse
 from portico.redis.cluster import Cluster
@@ -101,7 +101,7 @@ class RedisClient:
             key = routing_key(command) if self._topology.keyed else b""
         return await self._send(request, key, timeout_seconds)
 
-    async def run(
+    def run(
         self,
         script: Script,
         keys: Sequence[bytes],
@@ -110,8 +110,8 @@ class RedisClient:
         timeout_seconds: float | None = None,
         repeatable: bool = False,
         acknowledged: bool = False,
-    ) -> object:
-        """Return what the script returns. Raises RedisUnavailable, RedisRefused.
+    ) -> Coroutine[Any, Any, object]:
+        """Return what the script returns, when awaited. Raises RedisUnavailable, RedisRefused.
 
         `repeatable` says that the script recognises its own repetition. `acknowledged` asks for
         the copies that the options name; too few raise NOT_REPLICATED with the reply.
@@ -122,7 +122,7 @@ class RedisClient:
             repeatable=repeatable,
             acknowledged=acknowledged,
         )
-        return await self._send(request, keys[0] if keys else b"", timeout_seconds)
+        return self._send(request, keys[0] if keys else b"", timeout_seconds)
 
     async def execute_everywhere(self, *command: Word) -> dict[str, object]:
         """Return the reply of each primary by its address. Raises what `execute` raises."""

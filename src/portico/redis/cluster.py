@@ -12,7 +12,7 @@ import redis.exceptions as theirs
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from portico.redis.address import Address, Host
-from portico.redis.connect import ask, to_host
+from portico.redis.connect import ask, part_from, to_host
 from portico.redis.errors import ErrorReply, Reason, RedisUnavailable
 from portico.redis.lane import Connector
 from portico.redis.node import Node
@@ -130,7 +130,7 @@ class Cluster:
             async with asyncio.timeout(self._options.timeout_seconds):
                 return slot_ranges(await ask(connection, "CLUSTER", "SLOTS"), host)
         finally:
-            await connection.disconnect(nowait=True)
+            await part_from(connection)
 
     async def _apply(self, ranges: list[SlotRange]) -> None:
         slots: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import redis.exceptions as theirs
@@ -16,6 +17,9 @@ from redis.asyncio.connection import (
 from portico.redis.address import Address, Host, Kind
 from portico.redis.errors import Reason, RedisUnavailable, failure_from
 from portico.redis.options import RedisOptions
+from portico.redis.replies import ReplyParser
+
+_FAREWELL_SECONDS = 1.0
 
 
 class ServerConnector:
@@ -60,6 +64,13 @@ async def ask(connection: AbstractConnection, *command: str) -> object:
     return reply
 
 
+async def part_from(connection: AbstractConnection) -> None:
+    """Close a working connection; over TLS that takes an answer, which is waited for a moment."""
+    with suppress(theirs.RedisError, OSError, RuntimeError):
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            await connection.disconnect()
+
+
 def to_server(address: Address, options: RedisOptions) -> ServerConnector:
     """Return what connects to the only server of an address."""
     if address.kind is not Kind.UNIX:
@@ -89,6 +100,7 @@ def _settings(address: Address, options: RedisOptions) -> dict[str, Any]:
         "socket_timeout": None,
         "socket_connect_timeout": options.connect_seconds,
         "protocol": 3,
+        "parser_class": ReplyParser,
         "client_name": options.client_name,
         "driver_info": None,
     }

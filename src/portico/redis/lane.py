@@ -16,8 +16,10 @@ from typing import Protocol
 import redis.exceptions as theirs
 from redis.asyncio.connection import AbstractConnection
 
+from portico.redis.connect import part_from
 from portico.redis.errors import ErrorReply, Reason, RedisUnavailable, failure_from
 from portico.redis.options import RedisOptions
+from portico.redis.replies import parser_of
 from portico.redis.state import Condition, LaneState
 from portico.redis.waiting import Waiting, WaitingLine
 from portico.redis.watchdog import Watchdog
@@ -169,8 +171,7 @@ class Lane:
             try:
                 await asyncio.wait(tasks)
             finally:
-                with suppress(theirs.RedisError, OSError):
-                    await connection.disconnect(nowait=True)
+                await part_from(connection)
 
     def _begin(self) -> None:
         if self._trouble is not None:
@@ -236,23 +237,31 @@ class Lane:
                 return
 
     async def _read(self, connection: AbstractConnection) -> None:
-        line = self._line
+        parser = parser_of(connection)
         while True:
-            reply: object
             try:
-                reply = await connection.read_response(disconnect_on_error=False)
-            except _REPLIES as error:
-                reply = error
+                replies = await parser.read_replies()
             except (theirs.RedisError, OSError) as error:
                 self._break(Reason.CONNECTION, str(error))
                 return
-            if not line.in_flight:
-                self._break(Reason.CONNECTION, "a reply arrived that nothing had asked for")
-                return
-            self._answer(line.answered(), reply)
-            if self._retiring is not None and not line.in_flight:
-                self._break(self._retiring.reason, self._retiring.detail)
-                return
+            for reply in replies:
+                if not self._take(reply):
+                    return
+
+    def _take(self, reply: object) -> bool:
+        """Hand a reply out; return False where it is the last one on this connection."""
+        line = self._line
+        if isinstance(reply, theirs.ConnectionError) and not isinstance(reply, _REPLIES):
+            self._break(Reason.CONNECTION, str(reply))
+            return False
+        if not line.in_flight:
+            self._break(Reason.CONNECTION, "a reply arrived that nothing had asked for")
+            return False
+        self._answer(line.answered(), reply)
+        if self._retiring is not None and not line.in_flight:
+            self._break(self._retiring.reason, self._retiring.detail)
+            return False
+        return True
 
     def _answer(self, waiting: Waiting, reply: object) -> None:
         if isinstance(reply, theirs.RedisError):

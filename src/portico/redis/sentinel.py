@@ -11,7 +11,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from portico.redis.address import Address, Host
-from portico.redis.connect import ServerConnector, ask, tls_settings, to_host
+from portico.redis.connect import ServerConnector, ask, part_from, tls_settings, to_host
 from portico.redis.errors import Reason, RedisUnavailable
 from portico.redis.options import RedisOptions
 
@@ -44,7 +44,7 @@ class SentinelConnector:
         try:
             await self._verify(connection, connector.address)
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await part_from(connection)
             raise
         return connection
 

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import redis.exceptions as theirs
 from redis.asyncio.connection import AbstractConnection
 
+from portico.redis.connect import part_from
 from portico.redis.errors import RedisUnavailable
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ class Subscription:
                     if await connector.is_elsewhere():
                         return
             finally:
-                with suppress(theirs.RedisError, OSError, RuntimeError):
-                    await connection.disconnect(nowait=True)
+                await part_from(connection)
         finally:
             await connector.close()
 

@@ -1,5 +1,7 @@
 """The endpoint through which the sandboxes are steered. It listens on loopback only.
 
+Whoever asks presents the token of this run, since any page in a browser can reach loopback.
+
 GET    /                          what runs where, and the faults that are on
 PUT    /{system}/faults           a JSON object of Faults: these, and no others
 DELETE /{system}/faults           nothing goes wrong any more
@@ -10,6 +12,7 @@ POST   /{system}/webhooks         {"url": …, "secret": …}: deliver there fro
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
@@ -19,6 +22,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running
@@ -52,6 +56,20 @@ def admin_app(systems: Mapping[str, Running]) -> Starlette:
             Route("/{system}/webhooks", steer(_add_endpoint), methods=["POST"]),
         ]
     )
+
+
+def guarded(app: ASGIApp, token: str) -> ASGIApp:
+    """Return the application for those who present the token as `Authorization: Bearer`."""
+    expected = f"Bearer {token}".encode()
+
+    async def admit(scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        answer: ASGIApp = app
+        if not hmac.compare_digest(given, expected):
+            answer = JSONResponse({"error": "the token of this run is needed"}, status_code=401)
+        await answer(scope, receive, send)
+
+    return admit
 
 
 async def _steer(systems: Mapping[str, Running], action: Action, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import struct
 from collections.abc import Callable
@@ -20,7 +21,7 @@ class Faults(BaseModel):
     """The faults of one system, all of them off. Numbers are of requests that are still to meet it.
 
     `lost_responses` and `held_responses` count writes only: they take effect, and then the
-    connection is reset, or nothing comes any more.
+    connection is reset, or nothing comes any more. `for_seconds` ends them all by itself.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -34,6 +35,7 @@ class Faults(BaseModel):
     held_responses: int = Field(default=0, ge=0)
     webhooks_twice: bool = False
     webhooks_out_of_order: bool = False
+    for_seconds: float | None = Field(default=None, gt=0, le=3600)
 
 
 class FaultyApp:
@@ -43,13 +45,16 @@ class FaultyApp:
         self._sandbox = sandbox
         self._clock = clock
         self._unavailable_until = 0.0
+        self._until = math.inf
         self.faults = Faults()
         self.requests = 0
 
     def set(self, faults: Faults) -> None:
         """Let these go wrong from now on, and nothing else."""
         self.faults = faults
-        self._unavailable_until = self._clock() + faults.unavailable_seconds
+        now = self._clock()
+        self._unavailable_until = now + faults.unavailable_seconds
+        self._until = math.inf if faults.for_seconds is None else now + faults.for_seconds
         if self._sandbox.webhooks is not None:
             self._sandbox.webhooks.twice = faults.webhooks_twice
             self._sandbox.webhooks.out_of_order = faults.webhooks_out_of_order
@@ -58,6 +63,8 @@ class FaultyApp:
         if scope["type"] != "http":
             return
         self.requests += 1
+        if self._clock() >= self._until:
+            self.set(Faults())
         faults = self.faults
         if faults.latency_seconds:
             await asyncio.sleep(faults.latency_seconds)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from portico.transport.tls import client_context
+
 # How long deliveries are collected that are to arrive out of order.
 GATHER_SECONDS = 0.2
 # The waits before further attempts; the real ones go on for days.
@@ -46,7 +48,9 @@ class Webhooks:
     async def run(self) -> None:
         """Deliver until cancelled."""
         async with (
-            httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as http,
+            httpx.AsyncClient(
+                verify=client_context(), timeout=TIMEOUT_SECONDS, trust_env=False
+            ) as http,
             asyncio.TaskGroup() as deliveries,
         ):
             while True:

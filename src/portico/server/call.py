@@ -52,6 +52,7 @@ class Call(Generic[R]):
 
     `resources` is what the API's `app.resources` opened: connectors, pools, caches.
     `idempotency_key` is the caller's key, or empty; every inner call derives its own from it.
+    `media_type` is the one that the caller prefers where the operation produces several.
     """
 
     operation_id: str
@@ -62,6 +63,7 @@ class Call(Generic[R]):
     tiers: TierClient
     resources: R
     idempotency_key: str = ""
+    media_type: str = ""
     _made: dict[str, int] | None = None  # how many keys each callee got; few calls need any
 
     async def invoke(

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portico.contract import ABSENT, Contract, Operation
 from portico.contract.media import is_json
-from portico.contract.strict import StrictValidator
 from portico.deadline import Watch
 from portico.json_text import encode
 from portico.problems import CONTRACT_VIOLATION, DEADLINE_EXCEEDED, Problem
 from portico.server.bind import Bound
 from portico.server.call import Call, Reply
 from portico.server.validation import Validation
+from portico.trace import enter
+
+if TYPE_CHECKING:
+    from portico.contract.strict import StrictValidator
 
 logger = logging.getLogger("portico.server")
+_JSON = (dict, list)
 _OPAQUE = (bytes, bytearray, memoryview, AsyncIterator)
 
 
@@ -91,6 +95,7 @@ class Service:
         limit = self._watch.until(call.deadline)
         try:
             with limit:
+                enter(call.trace)
                 reply = await self._handlers[operation.operation_id](call, document)
         except TimeoutError:
             if limit.cancelled:
@@ -115,7 +120,7 @@ class Service:
             reply.headers = [self._located(name, value) for name, value in reply.headers]
         if not self.check.due():
             return
-        is_data = isinstance(body, dict | list) or not isinstance(body, _OPAQUE)
+        is_data = isinstance(body, _JSON) or not isinstance(body, _OPAQUE)
         looked_into = is_data and is_json(reply.media_type)
         seen = body if looked_into or body is None else ABSENT
         wrong = operation.check_response(reply.status, reply.media_type, seen, reply.headers)

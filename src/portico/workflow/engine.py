@@ -20,6 +20,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from portico.trace import enter
 from portico.workflow import retention
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.definition import Run, Schedule, Workflow
@@ -29,6 +30,7 @@ from portico.workflow.logs import engine_log
 from portico.workflow.notes import Notes
 from portico.workflow.sweeper import Running, Sweeper
 from portico.workflow.tables import create_tables
+from portico.workflow.traces import trace_of
 from portico.workflow.transactions import Transactions
 from portico.workflow.workflows import LANES, Workflows
 
@@ -99,7 +101,9 @@ async def open_workflows(
         DBOS.launch()
         await DBOS.register_queue_async(LANES, partition_concurrency=1)
         await stack.enter_async_context(Sweeper(leases, running).sweeping())
-        workflows = Workflows(functions, leases, transactions, options.start_timeout_seconds)
+        workflows = Workflows(
+            functions, leases, transactions, options.start_timeout_seconds, options.name
+        )
         for schedule in (*schedules, retention.SCHEDULE):
             await workflows.schedule(schedule)
         yield workflows
@@ -129,7 +133,7 @@ def _make_folder(database: WorkflowDatabase) -> None:
 
 async def _prepare(database: WorkflowDatabase, own: AsyncEngine, leases: Leases) -> None:
     try:
-        await create_tables(database, own)
+        await create_tables(own)
         # The lease is there before the first workflow is: nobody takes it for an orphan.
         await leases.renew()
     except (SQLAlchemyError, OSError) as error:
@@ -183,12 +187,14 @@ def _register(definitions: Iterable[Workflow], running: Running) -> Mapping[str,
 
 
 def _registered(definition: Workflow, running: Running) -> Registered:
-    async def start(payload: Any) -> Any:
+    async def start(payload: Any, trace: str = "") -> Any:
         with running.counted():
+            enter(trace_of(DBOS.workflow_id or "", trace))
             return await definition.run(payload)
 
     async def scheduled(at: dt.datetime, payload: Any) -> Any:
         with running.counted():
+            enter(trace_of(DBOS.workflow_id or ""))
             return await definition.run({**(payload or {}), "scheduledAt": at.isoformat()})
 
     decorate = DBOS.workflow(name=definition.name, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)

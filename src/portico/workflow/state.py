@@ -9,6 +9,8 @@ from typing import Any
 
 from dbos import StepInfo, WorkflowStatus
 
+from portico.workflow.traces import trace_of
+
 _PHASES: Mapping[str, str] = {
     "PENDING": "running",
     "ENQUEUED": "waiting",
@@ -18,7 +20,6 @@ _PHASES: Mapping[str, str] = {
     "ERROR": "dead",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "dead",
 }
-DEAD = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 POISON = "the process ended each time the workflow was run"
 _SLEEP = "DBOS.sleep"
 
@@ -53,6 +54,7 @@ class WorkflowState:
     payload: Any
     result: Any
     error: str
+    trace_id: str
     steps: Sequence[StepState] = ()
 
     @property
@@ -81,6 +83,7 @@ def state_from(status: WorkflowStatus, steps: Sequence[StepInfo] = ()) -> Workfl
     if status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
         error = POISON
     arguments = status.input["args"] if status.input else ()
+    named = status.input["kwargs"] if status.input else {}
     return WorkflowState(
         workflow_id=status.workflow_id,
         name=status.name.removesuffix("@schedule"),
@@ -92,6 +95,7 @@ def state_from(status: WorkflowStatus, steps: Sequence[StepInfo] = ()) -> Workfl
         result=status.output,
         error=error,
         steps=tuple(_step(step) for step in steps),
+        trace_id=trace_of(status.workflow_id, str(named.get("trace", ""))).trace_id,
     )
 
 

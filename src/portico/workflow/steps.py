@@ -17,7 +17,7 @@ from portico.contract import Contract, Operation
 from portico.deadline import Deadline
 from portico.problems import CALL_NOT_DECLARED, CONTRACT_VIOLATION, Problem
 from portico.server.call import Call, Caller, combine
-from portico.trace import Trace
+from portico.trace import current
 from portico.workflow.errors import UnsafeStepError
 
 # RFC 9110 9.2.1 and 9.2.2: repeating these is harmless by definition.
@@ -93,6 +93,13 @@ class Step:
         )
         return _outcome(recorded)
 
+    async def within(self, workflow_id: str, arguments: Mapping[str, object]) -> Outcome:
+        """Read once, from a step that keeps its own outcome; returns failures, raises none.
+
+        What is read does not go to the journal: a list of thousands of pages has no place there.
+        """
+        return _outcome(await self._perform(self._call(workflow_id), arguments, None, ""))
+
     @property
     def name(self) -> str:
         return f"{self.api} {self.operation.operation_id}"
@@ -102,7 +109,7 @@ class Step:
             operation_id=self.operation.operation_id,
             caller=Caller(subject=self.caller, client_id=self.caller),
             deadline=Deadline.after(self.seconds),
-            trace=Trace.start(),
+            trace=current().child(),
             request_id=workflow_id,
             tiers=self.tiers,
             resources=None,

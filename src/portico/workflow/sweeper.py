@@ -60,7 +60,7 @@ class Sweeper:
     def __init__(self, leases: Leases, running: Running) -> None:
         self._leases = leases
         self._running = running
-        self._suspects: set[str] = set()
+        self._idle: dict[str, int] = {}  # how often in a row each was seen so
 
     @contextlib.asynccontextmanager
     async def sweeping(self) -> AsyncIterator[None]:
@@ -106,15 +106,16 @@ class Sweeper:
     async def _take_up_again(self, pending: list[WorkflowStatus]) -> None:
         """Let workflows of this process that it does not run go on.
 
-        A start whose answer from the database was lost leaves one. It is only believed the second
-        time: a workflow is in the journal a moment before it runs and a moment after.
+        A start whose answer from the database was lost leaves one. It is only believed after a
+        whole lease: a workflow is in the journal a moment before it runs and a moment after, and
+        on a busy machine moments are long.
         """
         mine = {
             flow.workflow_id for flow in pending if flow.executor_id == self._leases.executor_id
         }
         idle = mine - self._running.ids()
-        stranded = sorted(idle & self._suspects)
-        self._suspects = idle
+        self._idle = {name: self._idle.get(name, 0) + 1 for name in idle}
+        stranded = sorted(name for name, times in self._idle.items() if times > _RENEWALS)
         if stranded:
             logger.warning("taking up %s workflows that were stranded here", len(stranded))
             await DBOS.resume_workflows_async(stranded)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from portico.workflow.database import WorkflowDatabase
-
 METADATA = sa.MetaData()
 # Longer than any identifier that is made here or by a vendor.
 NAME = sa.String(255)
@@ -45,6 +43,16 @@ NOTES = sa.Table(
     sa.Column("touched_at", sa.Double, nullable=False),
 )
 """What one run found out and others go by; `touched_at` is when it was last asked for."""
+PROJECTIONS = sa.Table(
+    "portico_projection",
+    METADATA,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("subject", sa.String(64), primary_key=True),
+    sa.Column("key", NAME, primary_key=True),
+    sa.Column("position", NAME, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+)
+"""What events made known. Positions are ordered as text, like the values of watermarks."""
 
 DISABLED_SUBSCRIBERS = sa.Table(
     "portico_disabled_subscriber",
@@ -80,11 +88,11 @@ INCIDENTS = sa.Table(
 _LOCK = 0x506F7274  # any number that is ours: it names the lock that creators of tables take
 
 
-async def create_tables(database: WorkflowDatabase, engine: AsyncEngine) -> None:
+async def create_tables(engine: AsyncEngine, tables: sa.MetaData = METADATA) -> None:
     """Create the tables that are missing; processes that start together wait for one another."""
     async with engine.begin() as connection:
-        if not database.is_sqlite:
-            await connection.execute(sa.text(f"select pg_advisory_xact_lock({_LOCK})"))
-        else:
+        if engine.dialect.name == "sqlite":
             await connection.execute(sa.text("BEGIN IMMEDIATE"))
-        await connection.run_sync(METADATA.create_all)
+        else:
+            await connection.execute(sa.text(f"select pg_advisory_xact_lock({_LOCK})"))
+        await connection.run_sync(tables.create_all)

@@ -14,10 +14,12 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico.problems import UNAVAILABLE, Problem
+from portico.trace import Trace, current
+from portico.workflow.dead import MAX_LISTED, DeadWorkflows, Position
 from portico.workflow.definition import Schedule
 from portico.workflow.errors import UnknownWorkflowError
 from portico.workflow.leases import Leases
-from portico.workflow.state import DEAD, WorkflowState, state_from
+from portico.workflow.state import WorkflowState, state_from
 from portico.workflow.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 RETRY_AFTER_SECONDS = 10
 # The queue whose partitions are lanes.
 LANES = "portico-lanes"
-# One page of dead letters for an operator.
-MAX_LISTED = 500
+# How soon a workflow that another process runs is seen to have ended.
+_POLL_SECONDS = 0.05
 
 
 class Workflows:
@@ -40,11 +42,13 @@ class Workflows:
         leases: Leases,
         transactions: Transactions,
         start_timeout_seconds: float,
+        application: str,
     ) -> None:
         self._registered = registered
         self._leases = leases
         self._start_timeout_seconds = start_timeout_seconds
         self._starting: set[asyncio.Task[object]] = set()
+        self._dead = DeadWorkflows(transactions.engine, application)
         self.transactions = transactions
 
     @property
@@ -63,12 +67,36 @@ class Workflows:
         UnknownWorkflowError, and Problem 503 when the database does not answer in time; the start
         may be repeated with the same id.
         """
+        await self._begin(workflow_id, name, payload, lane)
+        return workflow_id
+
+    async def run(
+        self, workflow_id: str, name: str, payload: object, *, seconds: float
+    ) -> WorkflowState:
+        """Start a workflow like `start`; return it at its end, or as it is after `seconds`."""
+        handle = await self._begin(workflow_id, name, payload, "")
+        return await self._at_end(handle, workflow_id, seconds)
+
+    async def wait(self, workflow_id: str, *, seconds: float) -> WorkflowState:
+        """Return a workflow that there is at its end, or as it is after `seconds`.
+
+        Raises Problem 503 when the database does not answer.
+        """
+        try:
+            handle: Any = await DBOS.retrieve_workflow_async(workflow_id)
+        except (SQLAlchemyError, OSError) as error:
+            self._leases.lost()
+            raise _unavailable() from error
+        return await self._at_end(handle, workflow_id, seconds)
+
+    async def _begin(self, workflow_id: str, name: str, payload: object, lane: str) -> Any:
+        """Return the engine's handle of a workflow once its start is durable."""
         function = self._find(name).start
         if not self.available:
             # Calls that would hang keep the few threads from those that would not.
             raise _unavailable()
         starting: asyncio.Task[object] = asyncio.create_task(
-            _start(function, workflow_id, payload, lane),
+            _start(function, workflow_id, payload, lane, current().child()),
             # Whoever starts it, also a step of a workflow, it is nobody's child: a run that is
             # done again finds it by its id.
             context=contextvars.Context(),
@@ -80,11 +108,26 @@ class Workflows:
         if not done:
             raise _unavailable()
         try:
-            starting.result()
+            return starting.result()
         except (SQLAlchemyError, OSError) as error:
             self._leases.lost()
             raise _unavailable() from error
-        return workflow_id
+
+    async def _at_end(self, handle: Any, workflow_id: str, seconds: float) -> WorkflowState:
+        result = asyncio.create_task(
+            handle.get_result(polling_interval_sec=_POLL_SECONDS),
+            # Whoever waits, also a step of a workflow, does not note that it did.
+            context=contextvars.Context(),
+        )
+        result.add_done_callback(_seen)
+        try:
+            await asyncio.wait([result], timeout=seconds)
+        finally:
+            result.cancel()  # the waiting, not the workflow
+        state = await self.status(workflow_id)
+        if state is None:
+            raise LookupError(f"the workflow {workflow_id} was deleted meanwhile")
+        return state
 
     async def status(self, workflow_id: str) -> WorkflowState | None:
         """Return a workflow with its steps, None if there is none of this id.
@@ -100,12 +143,24 @@ class Workflows:
             self._leases.lost()
             raise _unavailable() from error
 
-    async def list_dead(self, name: str | None = None) -> list[WorkflowState]:
-        """Return the dead letters, the oldest first and without their steps."""
-        found = await DBOS.list_workflows_async(
-            status=list(DEAD), name=_names(name), limit=MAX_LISTED
-        )
-        return [state_from(status) for status in found]
+    async def list_dead(
+        self,
+        name: str | None = None,
+        *,
+        after: Position | None = None,
+        limit: int = MAX_LISTED,
+    ) -> list[WorkflowState]:
+        """Return a page of the dead letters, in the order they died and without their steps.
+
+        It begins after a position, which `position_of` returns of the last one of the page before.
+        """
+        ids = await self._dead.after(after or Position(), limit, names=_names(name))
+        if not ids:
+            return []
+        found = {one.workflow_id: one for one in await DBOS.list_workflows_async(workflow_ids=ids)}
+        # One that was replayed in between is none any more.
+        states = [state_from(found[one]) for one in ids if one in found]
+        return [state for state in states if state.phase == "dead"]
 
     async def replay(self, workflow_id: str) -> bool:
         """Run a dead workflow again from the step that failed; False if it is not dead.
@@ -160,20 +215,33 @@ class Workflows:
 
     def _settled(self, starting: asyncio.Task[object]) -> None:
         self._starting.discard(starting)
-        if not starting.cancelled():
-            starting.exception()  # whoever waited has seen it; nobody else will
+        _seen(starting)
 
     def __repr__(self) -> str:
         return f"<Workflows {len(self._registered)} definitions, available={self.available}>"
 
 
-async def _start(function: Any, workflow_id: str, payload: object, lane: str) -> None:
+def position_of(state: WorkflowState) -> Position:
+    """Return the place of a dead workflow in their list."""
+    return Position(
+        died_at=round(state.updated_at.timestamp() * 1000), workflow_id=state.workflow_id
+    )
+
+
+async def _start(function: Any, workflow_id: str, payload: object, lane: str, trace: Trace) -> Any:
+    # In the journal it survives with the workflow: the calls of its steps continue it.
+    _, parent = trace.headers()[0]
     with SetWorkflowID(workflow_id):
         if not lane:
-            await DBOS.start_workflow_async(function, payload)
-            return
+            return await DBOS.start_workflow_async(function, payload, trace=parent)
         with SetEnqueueOptions(queue_partition_key=lane):
-            await DBOS.enqueue_workflow_async(LANES, function, payload)
+            return await DBOS.enqueue_workflow_async(LANES, function, payload, trace=parent)
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Take note of how a task ended: whoever waited has seen it; nobody else will."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _unavailable() -> Problem:

@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 
+class SourceState(TypedDict):
+    """How old the word of a system is."""
+
+    source: str
+    asOf: str
+    stale: bool
+
+
 class Quantity(TypedDict):
     """How much of something, as a decimal string with its unit."""
 
@@ -13,6 +21,9 @@ class Quantity(TypedDict):
 
 
 class LocationAvailability(TypedDict):
+    source: str
+    asOf: str
+    counted: bool
     locationId: str
     available: Quantity
 
@@ -33,4 +44,32 @@ class AvailabilityReport(TypedDict):
 
     complete: bool
     asOf: str
+    sources: list[SourceState]
     items: list[Availability]
+
+
+class AvailabilityQuery(TypedDict):
+    """Which products are asked for."""
+
+    skus: list[str]
+    live: bool
+
+
+class NewLevel(TypedDict):
+    """What a system counts of a product at a location."""
+
+    eventId: str
+    onHand: Quantity
+    reserved: NotRequired[Quantity]
+    asOf: str
+
+
+class InventoryLevel(TypedDict):
+    """How much of one product is at one location at one moment, in the product's own unit."""
+
+    sku: str
+    locationId: str
+    onHand: Quantity
+    reserved: Quantity
+    available: Quantity
+    asOf: str

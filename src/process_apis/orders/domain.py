@@ -10,7 +10,7 @@ from portico.problems import CONFLICT, SYSTEM_UNAVAILABLE, Problem
 from portico.server.call import combine
 from process_apis.orders.calls.catalog import Product
 from process_apis.orders.calls.inventory import Availability
-from process_apis.orders.calls.tryton import Customer, Order
+from process_apis.orders.calls.tryton import Customer
 from process_apis.orders.models import OrderRequest, OrderRequestLine
 
 STANDARD_LIST = "standard"
@@ -58,6 +58,12 @@ def unknown_customer(customer_id: str) -> Problem:
 def taken_reference(reference: str) -> Problem:
     """Return the problem of an order whose reference the customer has used for another one."""
     detail = f"the customer has another order with the reference {reference}"
+    return conflict([Refusal(pointer="#/poNumber", detail=detail)])
+
+
+def spent_reference(reference: str) -> Problem:
+    """Return the problem of an order that was refused too often to be tried again."""
+    detail = f"an order with the reference {reference} was refused too often: use another one"
     return conflict([Refusal(pointer="#/poNumber", detail=detail)])
 
 
@@ -153,13 +159,3 @@ def _available(found: Availability) -> Decimal | None:
     if found["status"] == "not_stocked" or "available" not in found:
         return None
     return max(Decimal(found["available"]["value"]), Decimal())
-
-
-def asks_for_same(order: Order, request: OrderRequest) -> bool:
-    """Tell whether an order already written has the goods of a request, line by line.
-
-    Prices are left out: the order keeps those of the day it was first written.
-    """
-    written = [(line["sku"], Decimal(line["quantity"]["value"])) for line in order["lines"]]
-    asked = [(line["sku"], Decimal(line["quantity"]["value"])) for line in request["lines"]]
-    return written == asked

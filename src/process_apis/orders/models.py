@@ -126,6 +126,13 @@ class OrderPage(TypedDict):
     nextCursor: NotRequired[str]
 
 
+class CardPayment(TypedDict):
+    """Who in Stripe pays, and with what."""
+
+    payerId: str
+    paymentToken: str
+
+
 class OrderedQuantity(TypedDict):
     """How much is ordered; more than nothing."""
 
@@ -147,4 +154,29 @@ class OrderRequest(TypedDict):
     poNumber: NotRequired[str]
     requestedDelivery: NotRequired[str]
     onShortage: Literal["backorder", "refuse"]
+    payment: NotRequired[CardPayment]
     lines: list[OrderRequestLine]
+
+
+class PlacementStep(TypedDict):
+    """Something that is done in one of the systems."""
+
+    step: str
+    tries: int
+    failed: bool
+
+
+class Placement(TypedDict):
+    """An order on its way to be placed."""
+
+    id: str
+    type: Literal["placement"]
+    phase: Literal["placing", "placed", "refused", "dead"]
+    customerId: str
+    poNumber: str
+    attempts: int
+    nextTryAt: NotRequired[str]
+    cause: NotRequired[str]
+    orderId: NotRequired[str]
+    paymentId: NotRequired[str]
+    steps: list[PlacementStep]

@@ -148,6 +148,11 @@ class QuickBooks:
         link = await self.references.find(self._key(entity, external_key))
         return link.external_id if link is not None and link.state == "linked" else None
 
+    async def keys_of(self, entity: str, records: Sequence[Record]) -> Mapping[str, str]:
+        """Return the external keys that records were put under, by their ids."""
+        ids = [record.text("Id") for record in records]
+        return await self.references.keys_of(entity, SYSTEM, self.realm_id, ids)
+
     async def note_write(self, entity: str, external_key: str, record: Record) -> None:
         """Remember the version we wrote, so that its echo among the changes is known."""
         key = self._key(entity, external_key)

@@ -52,7 +52,11 @@ async def list_customers(
                 return page_reply([], None, {})
             conditions.append(queries.equal("Id", record_id))
         page = await _page(call, "Customer", limit, cursor, conditions)
-        items = [mapping.customer(r, books.realm_id, books.currency) for r in page.records]
+        keys = await books.keys_of("Customer", page.records)
+        items = [
+            mapping.customer(r, books.realm_id, books.currency, keys.get(r.text("Id"), ""))
+            for r in page.records
+        ]
         return page_reply(items, page.position, {"externalKey": external_key, "limit": limit})
 
 
@@ -61,6 +65,19 @@ async def get_customer(call: Call[QuickBooks], *, customer_id: str) -> models.Cu
     books = call.resources
     with as_problems():
         record = await books.get("Customer", customer_id, call)
+        keys = await books.keys_of("Customer", [record])
+        return mapping.customer(
+            record, books.realm_id, books.currency, keys.get(record.text("Id"), "")
+        )
+
+
+async def change_customer(
+    call: Call[QuickBooks], *, customer_id: str, body: models.CustomerChange
+) -> models.Customer:
+    """Change what the body has of a customer."""
+    books, values = call.resources, mapping.customer_changes(body)
+    with as_problems():
+        record = await books.change("Customer", customer_id, values, call)
         return mapping.customer(record, books.realm_id, books.currency)
 
 
@@ -80,7 +97,7 @@ async def put_customer(
             values.pop("CurrencyRef", None)
             record = await books.change("Customer", record.text("Id"), values, call)
             await books.note_write("Customer", external_key, record)
-        result = mapping.customer(record, books.realm_id, books.currency)
+        result = mapping.customer(record, books.realm_id, books.currency, external_key)
         return put_reply(result, f"customers/{result['id']}", created=created)
 
 

@@ -15,6 +15,7 @@ from system_apis.quickbooks.dialect import SYSTEM
 from system_apis.quickbooks.models import (
     Address,
     Customer,
+    CustomerChange,
     ExternalId,
     Invoice,
     InvoiceLine,
@@ -69,8 +70,11 @@ def amount(value: Decimal, currency: str) -> Money:
     return {"amount": found["amount"], "currency": found["currency"]}
 
 
-def customer(record: Record, realm_id: str, home: str) -> Customer:
-    """Return the canonical customer."""
+def customer(record: Record, realm_id: str, home: str, external_key: str = "") -> Customer:
+    """Return the canonical customer; its key is known here and not in QuickBooks."""
+    own: dict[str, object] = {"balance": decimal_text(record.decimal("Balance"))}
+    if external_key:
+        own["externalKey"] = external_key
     result: Customer = {
         "id": record.text("Id"),
         "type": "customer",
@@ -84,7 +88,7 @@ def customer(record: Record, realm_id: str, home: str) -> Customer:
         "status": "active" if record.flag("Active") else "inactive",
         "currency": currency_of(record, home),
         "addresses": _addresses(record),
-        "extensions": {SYSTEM: {"balance": decimal_text(record.decimal("Balance"))}},
+        "extensions": {SYSTEM: own},
     }
     if company := record.text("CompanyName"):
         result["legalName"] = company
@@ -133,13 +137,21 @@ def _address(record: Record, role: Literal["billing", "shipping"]) -> Address:
 
 def customer_values(body: NewCustomer) -> dict[str, object]:
     """Return a customer as QuickBooks wants it; what the body leaves out is left out."""
-    values: dict[str, object] = {"DisplayName": body["name"], "CompanyName": body["name"]}
+    values = customer_changes(body)
+    if "currency" in body:
+        values["CurrencyRef"] = {"value": body["currency"]}
+    return values
+
+
+def customer_changes(body: NewCustomer | CustomerChange) -> dict[str, object]:
+    """Return what of a customer the body speaks of."""
+    values: dict[str, object] = {}
+    if "name" in body:
+        values |= {"DisplayName": body["name"], "CompanyName": body["name"]}
     if "email" in body:
         values["PrimaryEmailAddr"] = {"Address": body["email"]}
     if "phone" in body:
         values["PrimaryPhone"] = {"FreeFormNumber": body["phone"]}
-    if "currency" in body:
-        values["CurrencyRef"] = {"value": body["currency"]}
     for address in body.get("addresses", []):
         name = "BillAddr" if address["role"] == "billing" else "ShipAddr"
         values[name] = _address_values(address)

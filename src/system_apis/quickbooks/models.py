@@ -101,6 +101,15 @@ class NewAddress(TypedDict):
     country: NotRequired[str]
 
 
+class CustomerChange(TypedDict):
+    """What of a customer is to be different; an address replaces that of its role."""
+
+    name: NotRequired[str]
+    email: NotRequired[str]
+    phone: NotRequired[str]
+    addresses: NotRequired[list[NewAddress]]
+
+
 class NewCustomer(TypedDict):
     """What a customer is to be."""
 

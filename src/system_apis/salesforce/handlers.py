@@ -14,6 +14,7 @@ from system_apis.salesforce import models, orders
 from system_apis.salesforce.connector import Salesforce, after_writing
 from system_apis.salesforce.lists import Listing, page
 from system_apis.salesforce.mapping import (
+    account_changes,
     account_fields,
     account_values,
     contact,
@@ -66,6 +67,19 @@ async def get_customer(call: Call[Salesforce], *, customer_id: str) -> models.Cu
     condition = equal("Id", customer_id)
     with as_problems():
         return customer(await _get(call, ACCOUNT, account_fields(org), condition, customer_id), org)
+
+
+async def change_customer(
+    call: Call[Salesforce], *, customer_id: str, body: models.CustomerChange
+) -> models.Customer:
+    """Change what the body has of an account."""
+    org = call.resources.org
+    shown = Query(source=ACCOUNT, fields=account_fields(org))
+    with as_problems():
+        changed = await call.resources.change(
+            call, call.operation_id, customer_id, account_changes(body, org), shown
+        )
+        return customer(changed, org)
 
 
 async def put_customer(

@@ -63,7 +63,7 @@ def account_fields(org: Org) -> Sequence[str]:
         *_ENVELOPE,
         org.external_id_field,
         *org.currency_fields,
-        *("Name", "AccountNumber", "Type", "Phone", "Website", "ParentId"),
+        *("Name", "AccountNumber", "Type", "Phone", "Website", "ParentId", "MasterRecordId"),
         *address_fields(org, "Billing"),
         *address_fields(org, "Shipping"),
         people.nested(),
@@ -144,7 +144,12 @@ def customer(account: Record, org: Org) -> models.Customer:
     if website := account.text("Website"):
         result["contacts"].append({"kind": "website", "value": website})
     result["extensions"] = extensions(
-        {"type": account.text("Type"), "accountNumber": account.text("AccountNumber")}
+        {
+            "type": account.text("Type"),
+            "accountNumber": account.text("AccountNumber"),
+            # Of an account that was merged into another and deleted: the other one.
+            "masterRecordId": account.text("MasterRecordId"),
+        }
     )
     return result
 
@@ -312,6 +317,19 @@ def account_values(body: models.NewCustomer, org: Org) -> dict[str, object]:
         **_address_values(org, "Shipping", places.get("shipping")),
         **_currency_values(org, body.get("currency")),
     }
+
+
+def account_changes(body: models.CustomerChange, org: Org) -> dict[str, object]:
+    """Return the fields of an account that the body speaks of."""
+    values: dict[str, object] = {}
+    if "name" in body:
+        values["Name"] = body["name"]
+    if "phone" in body:
+        values["Phone"] = body["phone"]
+    for place in body.get("addresses", []):
+        prefix = "Billing" if place["role"] == "billing" else "Shipping"
+        values.update(_address_values(org, prefix, place))
+    return values
 
 
 def _address_values(org: Org, prefix: str, place: models.NewAddress | None) -> dict[str, object]:

@@ -244,6 +244,17 @@ async def put_payment(call: Call[Stripe], *, external_key: str, body: models.New
         return put_reply(result, f"payments/{result['id']}", created=created)
 
 
+async def capture_payment(call: Call[Stripe], *, payment_id: str) -> models.Payment:
+    """Take the money that was authorized."""
+    with as_problems():
+        record = await _payment(call, payment_id)
+        if record.text("status") != "succeeded":
+            path = f"payment_intents/{payment_id}/capture"
+            wrong = f"payment {payment_id} is {record.text('status')}"
+            record = await _act(call, path, payment_id, wrong)
+        return billing_mapping.payment(record, _account(call))
+
+
 async def cancel_payment(call: Call[Stripe], *, payment_id: str) -> models.Payment:
     """Give up a payment that is not captured."""
     with as_problems():

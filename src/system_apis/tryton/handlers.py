@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portico.connectors.failures import as_problems
+from portico.connectors.moments import from_text
+from portico.connectors.replies import put_reply
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply
-from system_apis.tryton import models, pages, sales, stock
+from system_apis.tryton import customers, models, pages, sales, stock
 from system_apis.tryton.mapping import (
     CUSTOMER_FIELDS,
     CUSTOMER_MODEL,
@@ -25,7 +27,12 @@ if TYPE_CHECKING:
 
 
 async def list_customers(
-    call: Call[Tryton], *, limit: int, q: str | None = None, cursor: str | None = None
+    call: Call[Tryton],
+    *,
+    limit: int,
+    q: str | None = None,
+    changed_since: str | None = None,
+    cursor: str | None = None,
 ) -> Reply:
     """Return one page of customers: every party with a code but the company itself."""
     with as_problems():
@@ -33,6 +40,9 @@ async def list_customers(
         domain = [["code", "!=", None], ["id", "!=", erp.company.party]]
         if q is not None:
             domain.append(pages.containing(q, "name", "code"))
+        if changed_since is not None:
+            domain.append(customers.changed_since(changed_since))
+            erp = erp.within({"active_test": False})
         found = await erp.search(
             CUSTOMER_MODEL,
             fields=CUSTOMER_FIELDS,
@@ -41,7 +51,7 @@ async def list_customers(
             limit=limit + 1,
         )
         items = [customer(party, erp.instance) for party in found[:limit]]
-        return pages.reply(items, found, limit, {"q": q})
+        return pages.reply(items, found, limit, {"q": q, "changedSince": changed_since})
 
 
 async def get_customer(call: Call[Tryton], *, customer_id: str) -> models.Customer:
@@ -56,6 +66,17 @@ async def get_customer(call: Call[Tryton], *, customer_id: str) -> models.Custom
             limit=1,
         )
         return customer(_only(found, f"customer {customer_id}"), erp.instance)
+
+
+async def put_customer(call: Call[Tryton], *, customer_id: str, body: models.NewCustomer) -> Reply:
+    """Create the customer of a code, or change it."""
+    with as_problems():
+        async with call.resources.turns.hold((CUSTOMER_MODEL, customer_id)):
+            erp = (await _enter(call)).within({"active_test": False})
+            party, made = await customers.put(erp, customer_id, body)
+            return put_reply(
+                customer(party, erp.instance), f"customers/{customer_id}", created=made
+            )
 
 
 async def list_products(
@@ -103,6 +124,16 @@ async def list_stock_levels(call: Call[Tryton], *, skus: list[str]) -> models.St
     """Return how much of each product is in each warehouse."""
     with as_problems():
         return {"items": await stock.levels(await _enter(call), skus)}
+
+
+async def list_stock_changes(
+    call: Call[Tryton], *, since: str, limit: int, cursor: str | None = None
+) -> Reply:
+    """Return the products of one page of moves that are new or changed."""
+    with as_problems():
+        erp = await _enter(call)
+        found = await stock.moves_since(erp, from_text(since), limit + 1, pages.after(cursor))
+        return pages.reply(stock.moved(found[:limit]), found, limit, {"since": since})
 
 
 async def list_sales(
@@ -164,6 +195,15 @@ async def confirm_sale(call: Call[Tryton], *, sale_id: str) -> models.Order:
         async with call.resources.turns.hold((SALE_MODEL, number)):
             erp = await _enter(call)
             return order(await sales.confirm(erp, number), erp.instance)
+
+
+async def cancel_sale(call: Call[Tryton], *, sale_id: str) -> models.Order:
+    """Give a sale up, as long as nothing was made of it; as often as asked."""
+    number = _number(sale_id)
+    with as_problems():
+        async with call.resources.turns.hold((SALE_MODEL, number)):
+            erp = await _enter(call)
+            return order(await sales.cancel(erp, number), erp.instance)
 
 
 async def _enter(call: Call[Tryton]) -> Exchange:

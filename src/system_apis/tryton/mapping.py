@@ -34,6 +34,7 @@ CUSTOMER_FIELDS = (
     "lang.code",
     "customer_currency.code",
     "customer_tax_rule.name",
+    "replaced_by.code",
     "customer_payment_term.name",
     "customer_payment_term.lines.relativedeltas.days",
     "identifiers.type",
@@ -174,8 +175,13 @@ def _add_preferences(result: models.Customer, party: Record) -> None:
         result["language"] = language.text("code").replace("_", "-")
     if term := party.one("customer_payment_term"):
         result["paymentTerms"] = {"code": term.text("name"), "days": _days(term)}
+    own: dict[str, object] = {}
     if rule := party.one("customer_tax_rule"):
-        result["extensions"] = {SYSTEM: {"taxRule": rule.text("name")}}
+        own["taxRule"] = rule.text("name")
+    if other := party.one("replaced_by"):
+        own["replacedBy"] = customer_name_of(other)
+    if own:
+        result["extensions"] = {SYSTEM: own}
 
 
 def _add_first_contacts(result: models.Customer) -> None:

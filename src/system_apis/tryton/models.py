@@ -91,6 +91,25 @@ class CustomerPage(TypedDict):
     nextCursor: NotRequired[str]
 
 
+class NewAddress(TypedDict):
+    """A postal address."""
+
+    role: Literal["billing", "shipping"]
+    line1: NotRequired[str]
+    city: NotRequired[str]
+    postalCode: NotRequired[str]
+    country: NotRequired[str]
+
+
+class NewCustomer(TypedDict):
+    """What a customer is to be."""
+
+    name: NotRequired[str]
+    email: NotRequired[str]
+    phone: NotRequired[str]
+    addresses: NotRequired[list[NewAddress]]
+
+
 class ListPrice(TypedDict):
     list: str
     amount: str
@@ -156,6 +175,19 @@ class StockLevels(TypedDict):
     """Stock levels, by product in the order asked for."""
 
     items: list[InventoryLevel]
+
+
+class StockChange(TypedDict):
+    """A product whose stock changed."""
+
+    sku: str
+
+
+class StockChanges(TypedDict):
+    """One page of products whose stock changed."""
+
+    items: list[StockChange]
+    nextCursor: NotRequired[str]
 
 
 class Money(TypedDict):

@@ -3,7 +3,8 @@
 Tryton has neither idempotency keys nor a unique reference. So a sale is named by its customer and
 the buyer's reference: it is looked for before it is made, and looked for again afterwards. Within
 one process, calls for the same name wait for each other. Between processes, both may find nothing
-and both create; then the one that ranks behind withdraws its own draft.
+and both create; then the one that ranks behind withdraws its own draft. A cancelled sale stands
+for nothing any more: its name is free.
 
 What remains: on PostgreSQL, where numbers are given before commits, two creates may commit in the
 other order than their numbers and each see only itself for a moment. Confirming refuses a sale
@@ -43,6 +44,8 @@ STEP_FIELDS = ("state", "reference", "party.id")
 MAX_SALES_OF_A_NAME = 20
 # What is pressed next on the way to a binding sale, by state.
 _NEXT_BUTTON = {"draft": "quote", "quotation": "confirm"}
+# And on the way to a cancelled one; from where a sale is processed there is none.
+_BACK_BUTTON = {"draft": "cancel", "quotation": "cancel", "confirmed": "draft"}
 
 
 async def find(erp: Exchange, party: int, reference: str) -> Record | None:
@@ -53,23 +56,31 @@ async def find(erp: Exchange, party: int, reference: str) -> Record | None:
 
 async def _first(erp: Exchange, party: int, reference: str) -> Record | None:
     """Return number and state of the sale that stands for a name."""
-    found = await erp.search(
+    try:
+        found = await _named(erp, party, reference)
+    except RefusedError:
+        # Tryton had found a draft that was withdrawn before it read it. It does not find it again.
+        found = await _named(erp, party, reference)
+    return min(found, key=_rank, default=None)
+
+
+async def _named(erp: Exchange, party: int, reference: str) -> list[Record]:
+    return await erp.search(
         SALE_MODEL,
         fields=["state"],
         domain=[
             ["company", "=", erp.company.id],
             ["party", "=", party],
             ["reference", "=", reference],
+            ["state", "!=", "cancelled"],
         ],
         order=[["id", "ASC"]],
         limit=MAX_SALES_OF_A_NAME,
     )
-    return min(found, key=_rank, default=None)
 
 
 def _rank(sale: Record) -> tuple[int, int]:
-    state = sale.text("state")
-    return ({"cancelled": 2, "draft": 1}.get(state, 0), sale.id)
+    return (int(sale.text("state") == "draft"), sale.id)
 
 
 async def create(erp: Exchange, new: NewSale) -> tuple[Record, bool]:
@@ -161,6 +172,18 @@ async def confirm(erp: Exchange, number: int) -> Record:
     if state == "cancelled":
         raise Problem(CONFLICT, f"sale {number} is cancelled")
     return await _processed(erp, await erp.read(SALE_MODEL, number, SALE_FIELDS))
+
+
+async def cancel(erp: Exchange, number: int) -> Record:
+    """Give a sale up and return it; raises Problem where Tryton has no way back."""
+    state = (await erp.read(SALE_MODEL, number, ["state"])).text("state")
+    while button := _BACK_BUTTON.get(state):
+        before, state = state, await _advance(erp, number, state, button)
+        if state == before:
+            raise BrokenError(f"tryton leaves the sale in the state {before}")
+    if state != "cancelled":
+        raise Problem(CONFLICT, f"sale {number} is {state}, and cannot be cancelled any more")
+    return await erp.read(SALE_MODEL, number, SALE_FIELDS)
 
 
 async def _refuse_preceded(erp: Exchange, sale: Record) -> None:

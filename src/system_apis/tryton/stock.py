@@ -60,6 +60,27 @@ async def levels(erp: Exchange, skus: Sequence[str]) -> list[models.InventoryLev
     return [level[sku] for sku in skus for level in found if sku in level]
 
 
+async def moves_since(
+    erp: Exchange, since: datetime, limit: int, after: Sequence[object]
+) -> list[Record]:
+    """Return moves that are new or changed since a moment, in the order they were made."""
+    changed = ["OR", ["write_date", ">=", since], ["create_date", ">=", since]]
+    return await erp.search(
+        "stock.move",
+        fields=["product.code"],
+        domain=[["company", "=", erp.company.id], changed, *after],
+        order=[["id", "ASC"]],
+        limit=limit,
+    )
+
+
+def moved(moves: Sequence[Record]) -> list[dict[str, str]]:
+    """Return the products of moves, each once; those without a code have no name here."""
+    products = [move.one("product") for move in moves]
+    skus = [product.text("code") for product in products if product is not None]
+    return [{"sku": sku} for sku in dict.fromkeys(skus) if sku]
+
+
 async def _all(waiting: Sequence[Coroutine[None, None, T]]) -> list[T]:
     """Return what all of these come to; the first failure ends the others."""
     tasks = [asyncio.ensure_future(item) for item in waiting]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +17,9 @@ import httpx
 import pytest
 import yaml
 
+from gateway.cli import sandbox_actions
+from portico.sandbox.faults import Faults
+from tests.support.commands import Done, Run
 from tests.support.serving import free_port
 
 
@@ -38,14 +44,15 @@ def sandbox(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], 
             process.send_signal(signal.SIGINT)
 
 
-def test_what_is_printed_is_configuration_that_works(tmp_path: Path) -> None:
+def test_what_is_printed_is_configuration_that_works(tmp_path: Path, portico: Run) -> None:
     with sandbox(tmp_path, "--port", "0", "--only", "stripe") as (process, printed):
-        admin = printed[0].split("; ")[1].split(" ")[0]
+        config = tmp_path / "portico.yaml"
+        config.write_text("data: data\n")
+        shown = json.loads(portico("sandbox", "--config", config, "show", "--json").out)
         settings = yaml.safe_load("".join(printed[2:-2]))["apis"]["system/stripe.v1"]["settings"]
         name = settings["api_key"].removeprefix("generated:")
         key = (tmp_path / "data" / "secrets" / name).read_text().strip()
         with httpx.Client() as http:
-            shown = http.get(admin).json()
             headers = {"authorization": f"Bearer {key}"}
             customers = http.get(f"{settings['base_url']}/v1/customers", headers=headers).json()
         process.send_signal(signal.SIGINT)
@@ -53,6 +60,84 @@ def test_what_is_printed_is_configuration_that_works(tmp_path: Path) -> None:
         assert process.wait(timeout=10) == 0
     assert shown["stripe"]["url"] == settings["base_url"]
     assert len(customers["data"]) == 5
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[None]:
+    """Run `portico serve` with the sandbox of Stripe in it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli", "serve", "--only", "system/stripe", "--port", "0"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert "ready" in (process.stdout.readline() if process.stdout else "")
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.timeout(180)
+def test_the_sandboxes_of_a_gateway_are_steered_by_who_owns_its_data(
+    tmp_path: Path, portico: Run
+) -> None:
+    config = tmp_path / "portico.yaml"
+    config.write_text("data: data\nembedded: {redis: false}\n")
+
+    def steer(action: str, *words: str) -> Done:
+        return portico("sandbox", "--config", config, action, *words)
+
+    with serving(tmp_path), httpx.Client() as http:
+        file = tmp_path / "data" / "sandboxes" / "stripe.admin"
+        mode = stat.S_IMODE(file.stat().st_mode)
+        admin = json.loads(file.read_text())["url"]
+        shown = json.loads(steer("show", "--json").out)["stripe"]
+        fault = steer("fault", "stripe", "unavailable", "--for", "60s")
+        answer = http.get(f"{shown['url']}/v1/customers")
+        checked = portico("doctor", "--config", config, "stripe")
+        calm = steer("calm", "stripe")
+        after = http.get(f"{shown['url']}/v1/customers")
+        stranger = http.put(f"{admin}/stripe/faults", json={"resets": 9})
+    gone = steer("calm", "stripe")
+
+    assert (mode, file.exists()) == (0o600, False)
+    assert fault.out == "stripe: unavailable 60.0, for seconds 60.0\n"
+    assert (answer.status_code, after.status_code) == (503, 401)
+    # The doctor examines the sandbox that runs, not another one.
+    assert "FAIL  reachable" in checked.out
+    assert calm.out == "stripe: nothing goes wrong\n"
+    assert stranger.status_code == 401
+    assert gone.code == 3
+    assert "no sandbox of stripe runs" in gone.err
+
+
+@pytest.mark.parametrize(
+    ("words", "document"),
+    [
+        (["throttled=3", "retry-after=2s"], {"throttled": 3, "retry_after_seconds": 2.0}),
+        (["latency"], {"latency_seconds": 1.0}),
+        (["resets", "--for", "1m"], {"resets": 1_000_000_000, "for_seconds": 60.0}),
+        (["unavailable", "--for", "5s"], {"unavailable_seconds": 5.0, "for_seconds": 5.0}),
+        (["webhooks-twice", "lost-responses"], {"webhooks_twice": True, "lost_responses": 1}),
+    ],
+)
+def test_faults_are_what_the_words_say(words: list[str], document: dict[str, object]) -> None:
+    parser = argparse.ArgumentParser()
+    sandbox_actions.arguments(parser)
+    options = parser.parse_args(["fault", "stripe", *words])
+
+    found = sandbox_actions.faults(dict(options.kinds), options.seconds)
+    assert found == document
+    assert Faults.model_validate(found)
+
+
+@pytest.mark.parametrize("word", ["fire", "throttled=many", "webhooks-twice=2", "latency=-1"])
+def test_a_fault_that_is_none_is_a_usage_error(portico: Run, word: str) -> None:
+    done = portico("sandbox", "fault", "stripe", word)
+
+    assert done.code == 2
+    assert word.partition("=")[0] in done.err
 
 
 def test_a_taken_port_says_what_to_do(tmp_path: Path) -> None:

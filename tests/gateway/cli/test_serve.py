@@ -19,7 +19,7 @@ RELAY = "/experience/kiosk/v1/relay"
 SECONDS = 40
 
 
-def start(config: Path, *words: str, **options: int) -> subprocess.Popen[str]:
+def start(config: Path, *words: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
     variables = environment()
     variables["PYTHONPATH"] += f":{NETWORK}"
     return subprocess.Popen(
@@ -27,7 +27,8 @@ def start(config: Path, *words: str, **options: int) -> subprocess.Popen[str]:
         env=variables,
         cwd=config.parent,
         text=True,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
     )
 
 

@@ -195,6 +195,36 @@ def test_the_command_line_lists_shows_replays_and_discards(
     assert empty == (0, "0 dead letters\n")
 
 
+def test_the_list_is_read_page_by_page(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "portico.yaml"
+    config.write_text(f"data: {served.gateway.config.data}\nidentity: {{issuer: '{PUBLIC_URL}'}}\n")
+    for number in range(102):
+        deliver(served, tmp_path / "needed", f"msg_{number}")
+    letters_of_page = {"limit": 60, "kind": "workflow"}
+
+    def two_pages() -> tuple[Any, Any]:
+        first = ask(served, "GET", "/dead-letters", params=letters_of_page)
+        cursor = first.json().get("nextCursor")
+        return first, ask(served, "GET", "/dead-letters", params={"cursor": cursor, "limit": 60})
+
+    assert eventually(lambda: len(two_pages()[1].json().get("items", [])) == 42)
+    first, second = two_pages()
+    names = [letter["id"] for answer in (first, second) for letter in answer.json()["items"]]
+    unknown = ask(served, "GET", "/dead-letters", params={"cursor": "none"})
+    code = main(["dlq", "--config", str(config), "--url", served.url, "list", "--kind", "workflow"])
+    listed = capsys.readouterr().out
+
+    assert len(set(names)) == 102
+    assert "nextCursor" not in second.json()
+    link = first.headers["link"]
+    assert link.startswith("<?kind=workflow&limit=60&cursor=")
+    assert link.endswith('rel="next"')
+    assert (unknown.status_code, code) == (404, 1)
+    assert listed.endswith("102 dead letters\n")
+
+
 def test_the_command_line_says_what_is_wrong(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,7 +245,7 @@ def test_the_command_line_says_what_is_wrong(
     assert "does not answer" in away[1]
 
 
-def test_what_was_left_is_done_by_the_next_process(tmp_path: Path) -> None:
+def test_DUR_10_what_was_left_is_done_by_the_next_process(tmp_path: Path) -> None:  # noqa: N802
     needs = tmp_path / "needed"
     config = Config.model_validate(settings(tmp_path))
     with serving(config) as first:
@@ -309,3 +339,17 @@ def test_a_step_that_may_take_effect_twice_does_not_start(tmp_path: Path) -> Non
     assert finding.rule == "unsafe-step"
     assert finding.position.file.name == "careless.v1.yaml"
     assert "postEntry of system/ledger.v1" in finding.message
+
+
+def test_a_delivery_and_the_run_it_starts_have_one_trace(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The access log says at the door under which trace the run is found."""
+    chosen = settings(tmp_path, access_log="stdout")
+    with serving(Config.model_validate(chosen)) as gateway:
+        deliver(gateway, tmp_path / "needed")
+        answer = ask(gateway, "GET", f"/workflows/{quote('webhook:shop:msg_1', safe='')}")
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line[:1] == "{"]
+
+    (door,) = [line for line in lines if line.get("path") == "/webhooks/{name}"]
+    assert door["trace"] == answer.json()["traceId"]

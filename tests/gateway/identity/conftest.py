@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.identity.keys import KeyRing
 from gateway.identity.tokens import TokenIssuer
@@ -50,7 +51,7 @@ def verifier(keys: KeyRing, clock: Clock) -> Checker:
 @pytest.fixture
 def forger(keys: KeyRing) -> Forger:
     private_key = keys.snapshot.signing.private_key
-    assert private_key is not None
+    assert isinstance(private_key, ec.EllipticCurvePrivateKey)
     return Forger(private_key, str(keys.snapshot.signing.kid))
 
 

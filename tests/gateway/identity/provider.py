@@ -66,7 +66,8 @@ class Provider:
 
     def answer(self, path: str, document: object, **options: Any) -> None:
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.answers[path] = Answer(body=body, **{k: v or {} for k, v in options.items()})
+        given: dict[str, Any] = {name: value or {} for name, value in options.items()}
+        self.answers[path] = Answer(body=body, **given)
 
     def describe(self, issuer: str, path: str, **more: Any) -> None:
         """Publish metadata of an issuer at a path."""

@@ -36,7 +36,7 @@ CLAIMS: dict[str, Any] = {
 }
 
 
-def read(policy: TokenPolicy = POLICY, **changes: Any) -> TokenCaller:
+def read(policy: TokenPolicy = POLICY, /, **changes: Any) -> TokenCaller:
     claims = {name: value for name, value in {**CLAIMS, **changes}.items() if value is not None}
     return read_caller(claims, policy=policy, now=NOW)
 

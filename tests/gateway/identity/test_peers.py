@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import warnings
 from typing import TYPE_CHECKING
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 
 from gateway.identity.clients import ClientRecord, ClientRegistry, hash_secret
@@ -16,6 +14,7 @@ from gateway.identity.server.routes import ServerParts, routes
 from gateway.identity.tokens import TokenIssuer
 from tests.gateway.identity.checking import Checker
 from tests.gateway.identity.forging import bearer
+from tests.support.loopback import on_loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,8 +36,8 @@ SCOPES = {"orders:read", "orders:write"}
 @pytest.fixture
 async def address(keys: KeyRing) -> AsyncIterator[str]:
     """Serve the issuer on a free loopback port and return its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    def make(address: str) -> Starlette:
         issuer = TokenIssuer(keys, issuer=address, audience=address)
         client = ClientRecord(
             client_id="warehouse",
@@ -48,12 +47,10 @@ async def address(keys: KeyRing) -> AsyncIterator[str]:
         parts = ServerParts(
             issuer=issuer, keys=keys, clients=ClientRegistry([client]), scopes=SCOPES
         )
-        app = Starlette(routes=routes(parts))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        return Starlette(routes=routes(parts))
+
+    async with on_loopback(make) as address:
         yield address
-        server.should_exit = True
-        await serving
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])

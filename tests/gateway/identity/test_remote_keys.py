@@ -483,7 +483,7 @@ async def test_at_03_a_key_is_used_for_what_its_type_and_curve_allow(
 
     found = await keys.find("a")
 
-    assert (found and found.algorithms) == algorithms
+    assert (found and found.algorithms) == (algorithms and frozenset(algorithms))
     assert await keys.find(good["kid"])
 
 

@@ -92,5 +92,6 @@ def refusal(asked: Operation, **request: Any) -> Problem:
 
 def entries(problem: Problem) -> list[dict[str, Any]]:
     """Return the `errors` member of a problem."""
-    found: list[dict[str, Any]] = problem.extensions["errors"]
+    found = problem.extensions["errors"]
+    assert isinstance(found, list)
     return found

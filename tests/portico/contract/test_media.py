@@ -15,6 +15,7 @@ from portico.contract.media import (
     parameters,
     specificity,
 )
+from portico.problems import Problem
 from tests.portico.contract.documents import ask, refusal, with_answers, with_body
 
 JSON = "application/json"
@@ -190,7 +191,7 @@ def test_oa_09_nothing_acceptable_is_406() -> None:
     asked.check_accept({})
     asked.check_accept({b"accept": b"*/*"})
     asked.check_accept({b"accept": b"text/html, application/json;q=0.1"})
-    with pytest.raises(Exception, match="the operation produces application/json") as caught:
+    with pytest.raises(Problem, match="the operation produces application/json") as caught:
         asked.check_accept({b"accept": b"text/html"})
     assert caught.value.kind.status == 406
 

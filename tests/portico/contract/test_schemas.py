@@ -218,7 +218,7 @@ def test_oa_02_a_schema_may_name_the_dialect_of_its_document() -> None:
     ],
 )
 def test_oa_02_schemas_are_found_by_their_id_and_anchor(reference: str) -> None:
-    schemas = {
+    schemas: dict[str, dict[str, Any]] = {
         "Named": {"$id": "https://example.com/named", "$anchor": "here", "type": "integer"},
         "Other": {"$id": "https://example.com/other", "properties": {"n": {"$ref": reference}}},
     }
@@ -458,7 +458,7 @@ MAPPING = {"puppy": "#/components/schemas/Dog", "kitten": "Cat"}
 
 
 def pet(keyword: str = "oneOf", **discriminator: Any) -> Operation:
-    schema = {keyword: ALTERNATIVES}
+    schema: dict[str, Any] = {keyword: ALTERNATIVES}
     if discriminator:
         schema["discriminator"] = discriminator
     version = "3.2.0" if "defaultMapping" in discriminator else "3.1.1"

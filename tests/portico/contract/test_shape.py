@@ -147,7 +147,7 @@ def test_oa_11_a_wrong_value_of_a_dropped_member_does_not_matter() -> None:
 
 def test_oa_11_hidden_members_are_dropped_wherever_they_nest() -> None:
     inner = {"type": "object", "properties": {"id": ID, "name": NAME}}
-    schema = {
+    schema: dict[str, Any] = {
         "type": "object",
         "properties": {
             "one": inner,

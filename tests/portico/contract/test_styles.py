@@ -91,7 +91,8 @@ CELLS = [
 def test_oa_04_each_cell_of_the_style_table_is_read(
     where: str, style: str, explode: bool, raw: str, value: Any
 ) -> None:
-    schema = {str: STRING_SCHEMA, list: ARRAY_SCHEMA, dict: NUMBERS_SCHEMA}[type(value)]
+    schemas: dict[type, Any] = {str: STRING_SCHEMA, list: ARRAY_SCHEMA, dict: NUMBERS_SCHEMA}
+    schema = schemas[type(value)]
 
     assert read(where, raw, parameter(where, schema, style, explode=explode)) == value
 

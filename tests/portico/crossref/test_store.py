@@ -84,6 +84,8 @@ async def test_a_claim_becomes_a_link(references: CrossReferences) -> None:
     assert await references.claim(KEY, "C-1", 60) == link
     assert await references.find_external("customer", "stripe", "acct_1", "cus_1") == link
     assert await references.find_external("customer", "stripe", "acct_2", "cus_1") is None
+    ids = ["cus_1", "cus_2"]
+    assert await references.keys_of("customer", "stripe", "acct_1", ids) == {"cus_1": "C-1"}
 
 
 async def test_one_attempt_at_a_time(references: CrossReferences, clock: Clock) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime as dt
 import json
 import socketserver
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,8 @@ from portico.dead_letters.audit import Audit
 from portico.dead_letters.channels import LogChannel, MailChannel, SlackChannel, WebhookChannel
 from portico.dead_letters.desk import Desk
 from portico.dead_letters.incidents import Alert, Watcher
+from portico.dead_letters.letter import DeadLetter
+from portico.dead_letters.place import START, Place
 from portico.events.bus import EventBus, Subscription
 from portico.events.errors import RejectedEventError
 from portico.events.event import CloudEvent, new_event
@@ -66,6 +70,9 @@ class Setting:
         for name in names:
             await self.desk.workflows.start(name, "sale.v1", {"of": name})
             await reached(self.desk.workflows, name, "dead")
+
+    async def letters(self) -> list[DeadLetter]:
+        return [letter async for letter in self.desk.each()]
 
     def watcher(self, *channels: Any) -> Watcher:
         return Watcher(
@@ -118,15 +125,107 @@ async def test_workflows_and_events_are_on_one_list(setting: Setting) -> None:
     await setting.bus.publish(new_event(MADE, "/tests", {"of": "e"}, event_id="e-1"))
     await until(setting.desk.log.dead)
 
-    letters = await setting.desk.letters()
+    letters = await setting.letters()
 
     assert sorted((letter.kind, letter.name, letter.cause) for letter in letters) == [
         ("event", f"stock {MADE}", "no such thing"),
         ("workflow", "sale.v1", "ledger: order w-1 was refused with 503"),
     ]
-    assert [letter.kind for letter in await setting.desk.letters("event")] == ["event"]
+    only_events = await setting.desk.page(limit=10, kind="event")
+    assert [letter.kind for letter in only_events.letters] == ["event"]
     for letter in letters:
         assert await setting.desk.find(letter.letter_id) == letter
+
+
+async def test_pages_have_every_letter_once_in_the_order_they_died(setting: Setting) -> None:
+    """Several die within one tick of the database's clock; events and workflows are in turns."""
+    for number in range(4):
+        await setting.die(*(f"w-{number}-{index}" for index in range(3)))
+        await setting.bus.publish(new_event(MADE, "/tests", {}, event_id=f"e-{number}"))
+        await until(partial(_more_events_than, setting, number))
+    everything = await setting.letters()
+
+    pages, place = [], START
+    while True:
+        page = await setting.desk.page(place, limit=5)
+        pages.append(page.letters)
+        if page.following is None:
+            break
+        place = Place.parse(page.following.cursor)
+
+    assert [len(page) for page in pages] == [5, 5, 5, 1]
+    assert [letter for page in pages for letter in page] == everything
+    assert len({letter.letter_id for letter in everything}) == 16
+    assert sorted(everything, key=lambda letter: letter.died_at) == everything
+
+
+async def _more_events_than(setting: Setting, count: int) -> bool:
+    return len(await setting.desk.log.dead()) > count
+
+
+async def test_pages_go_on_where_they_were_when_letters_go_meanwhile(setting: Setting) -> None:
+    await setting.die("w-1", "w-2", "w-3")
+    first = await setting.desk.page(limit=2)
+    await setting.desk.discard(first.letters[0].letter_id, "ada", "a test")
+    await setting.desk.discard(first.letters[1].letter_id, "ada", "a test")
+    assert first.following is not None
+
+    second = await setting.desk.page(first.following, limit=2)
+
+    assert [letter.letter_id for letter in second.letters] == ["workflow:w-3"]
+    assert second.following is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("order 100 is away", "order 101 is away", True),
+        ("order w-412 is away", "order w-503 is away", True),
+        ("order 0f343b0931 is away", "order 1a343b0932 is away", True),
+        ("it answered 503", "it answered 422", False),
+        ("it answered 503 for 17", "it answered 503 for 18", True),
+    ],
+)
+def test_letters_of_one_cause_are_one_incident_whatever_they_are_about(
+    one: str, other: str, same: bool
+) -> None:
+    letters = [
+        DeadLetter(
+            letter_id="workflow:w",
+            kind="workflow",
+            name="sale.v1",
+            cause=cause,
+            attempts=1,
+            died_at=dt.datetime.now(dt.UTC),
+            payload=None,
+        )
+        for cause in (one, other)
+    ]
+
+    assert (letters[0].incident_id == letters[1].incident_id) is same
+
+
+async def test_an_incident_has_more_letters_than_one_batch(setting: Setting) -> None:
+    names = [f"w-{number}" for number in range(260)]
+    for name in names:
+        await setting.desk.workflows.start(name, "sale.v1", {"of": name})
+    for name in names:
+        await reached(setting.desk.workflows, name, "dead")
+    told = Told()
+
+    await setting.watcher(told).look()
+
+    (alert,) = told.alerts
+    assert alert.letters == 260
+    page = await setting.desk.page(limit=100, incident_id=alert.incident_id)
+    assert len(page.letters) == 100
+    assert page.following is not None
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "bnVsbA", "WzEsMl0", "WyJhIiwgIiIsICIiXQ", "W10"])
+def test_a_cursor_that_was_never_given_out_is_an_error(cursor: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # its kind is all that is promised
+        Place.parse(cursor)
 
 
 async def test_a_replay_is_done_and_audited(setting: Setting) -> None:
@@ -135,7 +234,7 @@ async def test_a_replay_is_done_and_audited(setting: Setting) -> None:
     await until(setting.desk.log.dead)
     setting.broken = False
 
-    for letter in await setting.desk.letters():
+    for letter in await setting.letters():
         assert await setting.desk.replay(letter.letter_id, "ada")
     await reached(setting.desk.workflows, "w-1", "succeeded")
     await until(lambda: setting.handled)
@@ -144,7 +243,7 @@ async def test_a_replay_is_done_and_audited(setting: Setting) -> None:
     assert (entry.actor, entry.action) == ("ada", "replay")
     assert entry.detail == "ledger: order w-1 was refused with 503"
     assert await setting.desk.audit.was_replayed("workflow:w-1")
-    assert await setting.desk.letters() == []
+    assert await setting.letters() == []
 
 
 async def test_what_is_given_up_is_gone_with_its_reason_on_record(setting: Setting) -> None:
@@ -155,7 +254,7 @@ async def test_what_is_given_up_is_gone_with_its_reason_on_record(setting: Setti
     (entry,) = await setting.desk.history("workflow:w-1")
     assert (entry.action, entry.actor) == ("discard", "ada")
     assert entry.detail.startswith("it was a test")
-    assert await setting.desk.letters() == []
+    assert await setting.letters() == []
 
 
 @pytest.mark.parametrize("letter_id", ["workflow:none", "event:none", "webhook:w-1", "", "none"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -203,6 +204,43 @@ async def test_a_discarded_dead_letter_is_gone(bus: EventBus, event_type: str) -
     assert await bus.log.discard(dead.dead_id) is True
     assert await bus.log.discard(dead.dead_id) is False
     assert await dead_of(bus, event_type) == []
+
+
+async def test_dead_letters_are_read_page_by_page(bus: EventBus, event_type: str) -> None:
+    """Types have lists of their own in some brokers; pages go through all of them in order."""
+    other = f"{event_type}.else"
+    for name in (event_type, other):
+        await bus.log.open_group(name, "group", REDELIVERY_SECONDS)
+    for number in range(7):
+        name = other if number % 3 == 1 else event_type
+        await bus.publish(event(name, str(number)))
+        (delivery,) = await until(partial(bus.log.take, name, "group", 1, REDELIVERY_SECONDS))
+        await bus.log.bury("group", delivery, "no")
+    everything = [one.dead_id for one in await bus.log.dead()]
+
+    read: list[str] = []
+    while page := await bus.log.dead(after=read[-1] if read else "", limit=3):
+        assert len(page) <= 3
+        read += [one.dead_id for one in page]
+    gone = everything[len(everything) // 2]
+    await bus.log.discard(gone)
+
+    assert len(everything) >= 7
+    assert read == everything
+    assert [one.dead_id for one in await bus.log.dead()] == [
+        name for name in everything if name != gone
+    ]
+    assert await bus.log.find_dead(gone) is None
+    found = await bus.log.find_dead(everything[0])
+    assert found is not None
+    assert found.dead_id == everything[0]
+
+
+@pytest.mark.parametrize("dead_id", ["", "0", "none", "9" * 30, "a@b", "@1-1", "a.b@1-1", "-1"])
+async def test_an_id_of_no_dead_letter_finds_nothing(bus: EventBus, dead_id: str) -> None:
+    assert await bus.log.find_dead(dead_id) is None
+    assert await bus.log.revive(dead_id) is False
+    assert await bus.log.discard(dead_id) is False
 
 
 async def test_what_is_no_event_is_a_dead_letter(bus: EventBus, event_type: str) -> None:

@@ -156,7 +156,7 @@ async def test_a_limiter_that_is_disabled_or_a_function_that_is_exempt_is_not_li
         del call
         return 1
 
-    @limiter.exempt
+    @limiter.exempt  # type: ignore[untyped-decorator]  # slowapi has no types
     @limiter.limit("1/day")
     async def two(call: Call[None]) -> int:
         del call
@@ -236,7 +236,7 @@ async def test_nothing_blocks_and_no_thread_is_started(server: Server, own: Sett
     await read_orders(call_of())
     server.ask("CLIENT", "PAUSE", 250, "ALL")
     loop = asyncio.get_running_loop()
-    task = asyncio.create_task(read_orders(call_of()))
+    task = asyncio.ensure_future(read_orders(call_of()))
     longest, last = 0.0, loop.time()
     while not task.done():
         await asyncio.sleep(0.005)

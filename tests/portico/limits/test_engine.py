@@ -201,8 +201,7 @@ async def test_rl_12_recovery_grants_no_fresh_burst(server: Server, own: Setting
     granted = [await worker.count(policy, month, tries=30) for worker in workers]
     assert granted == [20, 20]
     server.start()
-    for worker in workers:
-        await until(lambda worker=worker: not worker.engine.away)
+    await until(lambda: not any(worker.engine.away for worker in workers))
     for worker in workers:
         await worker.engine.settled()
         verdict = await worker.check(policy, month)
@@ -226,7 +225,7 @@ async def test_rl_12_a_charge_whose_answer_was_lost_is_made_once(setting: Settin
     demand = setting.demand(MONTH)
     (key,), (bucket,) = demand.keys, demand.buckets
     for identity in (b"one", b"one", b"two"):
-        arguments = [b"%b 5" % bucket.words, 0, identity]
+        arguments: list[bytes | int] = [b"%b 5" % bucket.words, 0, identity]
         await setting.client.run(CHARGE, [key, key + b":" + identity], arguments)
     assert (await setting.engine.peek(demand)).numbers[3] == 90
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -14,7 +15,7 @@ from portico.limits.local import LocalLimits
 from portico.limits.share import Memory
 from tests.portico.limits.model import Log, TokenBucket, most_within
 
-PLAIN = {"per": Per.CLIENT, "unit": Unit.REQUESTS, "outage": Outage.LOCAL}
+PLAIN: dict[str, Any] = {"per": Per.CLIENT, "unit": Unit.REQUESTS, "outage": Outage.LOCAL}
 NOW = 5_000_000
 WALL = int(datetime(2028, 2, 29, 23, tzinfo=UTC).timestamp()) * MICROSECONDS
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from portico.limits.bucket import LimitError, Per, Unit
@@ -64,7 +66,7 @@ def test_what_has_no_limits_asks_nothing() -> None:
 
 
 def test_rl_10_buckets_belong_to_client_operation_address_or_client_and_operation() -> None:
-    def keys(per: Per, **who: str) -> tuple[bytes, bytes]:
+    def keys(per: Per, **who: Any) -> tuple[bytes, bytes]:
         maker = DemandMaker(plans_of(rate("5/second", per=per)))
         read, write = maker.demand(READ, **who), maker.demand(WRITE, **who)
         assert read is not None

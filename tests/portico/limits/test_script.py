@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
@@ -33,7 +33,7 @@ return limits_tell(limits)
 """,
 )
 NOW = 1_790_000_000 * MICROSECONDS
-PLAIN = {"per": Per.CLIENT, "unit": Unit.REQUESTS, "outage": Outage.LOCAL}
+PLAIN: dict[str, Any] = {"per": Per.CLIENT, "unit": Unit.REQUESTS, "outage": Outage.LOCAL}
 quick = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -50,7 +50,7 @@ class Asked:
 
     def ask(self, now: int, cost: int = 1, *, consume: bool = True) -> list[int]:
         words = b" ".join(b"%b %d" % (bucket.words, cost) for bucket in self.buckets)
-        arguments = [words, now, int(consume)]
+        arguments: list[bytes | int] = [words, now, int(consume)]
         reply = self.connection.evalsha(AT.sha.decode(), len(self.keys), *self.keys, *arguments)
         assert isinstance(reply, list)
         return reply

@@ -89,7 +89,7 @@ class Server:
     def ask(self, *command: object) -> object:
         """Ask over a connection of the test's own."""
         with self._client() as client:
-            return client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py
+            return client.execute_command(*command)
 
     def _client(self) -> redis.Redis:
         if self.port:

@@ -60,7 +60,7 @@ def replica(pair: tuple[Server, Server]) -> Iterator[Server]:
 def _linked(server: Server) -> bool:
     replication = server.ask("INFO", "replication")
     assert isinstance(replication, dict)
-    return replication["master_link_status"] == "up"
+    return bool(replication["master_link_status"] == "up")
 
 
 def _calls(server: Server, command: str) -> int:

@@ -31,7 +31,7 @@ BEFORE_7 = (
     ],
 )
 def test_a_reply_that_proves_nothing_was_done_says_so(reply: str, reason: Reason) -> None:
-    failure = failure_from(BaseParser.parse_error(reply))
+    failure = failure_from(BaseParser.parse_error(reply))  # type: ignore[no-untyped-call]  # redis-py
     assert isinstance(failure, RedisUnavailable)
     assert (failure.reason, failure.sent) == (reason, False)
 
@@ -49,7 +49,8 @@ def test_a_reply_that_proves_nothing_was_done_says_so(reply: str, reason: Reason
     ],
 )
 def test_any_other_error_reply_is_a_refusal(reply: str) -> None:
-    assert isinstance(failure_from(BaseParser.parse_error(reply)), RedisRefused)
+    failure = failure_from(BaseParser.parse_error(reply))  # type: ignore[no-untyped-call]  # redis-py
+    assert isinstance(failure, RedisRefused)
 
 
 def test_a_failure_tells_whether_the_command_may_have_been_executed() -> None:

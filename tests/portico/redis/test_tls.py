@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import gc
 import ipaddress
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +84,21 @@ def certificate(folder: Path) -> Path:
 async def test_a_verified_server_is_used(tls: TLSServer, certificate: Path) -> None:
     async with opened(tls.tls_url, replace(PATIENT, ca_file=certificate)) as client:
         assert await client.execute("PING") == b"PONG"
+
+
+def test_a_closed_client_leaves_no_connection_to_its_loop(
+    tls: TLSServer, certificate: Path
+) -> None:
+    async def use() -> None:
+        async with opened(tls.tls_url, replace(PATIENT, ca_file=certificate)) as client:
+            await client.execute("PING")
+            # TLS says goodbye both ways, and this server takes its time.
+            tls.signal(signal.SIGSTOP)
+            asyncio.get_running_loop().call_later(0.2, tls.signal, signal.SIGCONT)
+
+    # A transport that is left warns, and a warning fails the test.
+    asyncio.run(use())
+    gc.collect()
 
 
 async def test_a_server_of_an_unknown_authority_is_refused(tls: TLSServer) -> None:

@@ -43,6 +43,14 @@ async def test_latency_slows_every_request(frame: Frame) -> None:
     assert monotonic() - began >= 0.2
 
 
+async def test_faults_for_a_time_end_by_themselves(frame: Frame) -> None:
+    await frame.set_faults(throttled=1000, for_seconds=0.3)
+    refused = await frame.read()
+    await asyncio.sleep(0.35)
+
+    assert (refused.status_code, (await frame.read()).status_code) == (429, 200)
+
+
 async def test_a_number_of_requests_is_throttled(frame: Frame) -> None:
     await frame.set_faults(throttled=1, retry_after_seconds=3)
     refused, accepted = await frame.read(), await frame.read()

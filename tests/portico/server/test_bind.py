@@ -56,7 +56,8 @@ def bound(function: Any) -> Bound:
 
 
 def answer(made: Bound, document: dict[str, Any]) -> Reply:
-    return asyncio.run(made(call=None, document=document))
+    no_call: Any = None
+    return asyncio.run(made(call=no_call, document=document))
 
 
 def test_a_handler_is_called_by_the_names_of_the_contract() -> None:

@@ -118,7 +118,7 @@ async def in_parallel(*failures: Exception) -> None:
 async def test_the_first_problem_of_parallel_calls_is_the_answer() -> None:
     first, second = Problem(NOT_FOUND, "a"), Problem(CONFLICT, "b")
 
-    async def handler(call: Call[None]) -> object:
+    async def handler(call: Call[None]) -> None:
         del call
         await in_parallel(first, second)
 
@@ -129,7 +129,7 @@ async def test_the_first_problem_of_parallel_calls_is_the_answer() -> None:
 
 
 async def test_an_error_among_the_problems_is_an_error() -> None:
-    async def handler(call: Call[None]) -> object:
+    async def handler(call: Call[None]) -> None:
         del call
         await in_parallel(Problem(NOT_FOUND), KeyError("a"))
 

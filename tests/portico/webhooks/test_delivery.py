@@ -285,6 +285,21 @@ async def test_an_ordered_subscriber_gets_nothing_before_what_failed(tmp_path: P
     assert here.receiver.names == ["0", "0", "0", "1", "2"]
 
 
+async def test_DUR_05_what_comes_within_a_second_is_delivered_in_the_order_it_happened(  # noqa: N802
+    tmp_path: Path,
+) -> None:
+    """The journal's clock may have seconds only: then the ids decide, and they begin with the time.
+
+    The names would sort the other way.
+    """
+    names = ["e", "d", "c", "b", "a"]
+    async with setting(tmp_path, Receiver(), ordered=True) as here:
+        await here.publish(*(made(name, number) for number, name in enumerate(names)))
+        await here.ended(len(names))
+
+    assert here.receiver.names == names
+
+
 async def test_a_parallel_subscriber_gets_the_others_meanwhile(tmp_path: Path) -> None:
     async with setting(tmp_path, Receiver(statuses=[500])) as here:
         await here.publish(made("first"))

@@ -185,7 +185,7 @@ async def test_a_schedule_starts_its_workflow(sqlite: WorkflowDatabase) -> None:
     assert dt.datetime.fromisoformat(fired[0]["scheduledAt"]).tzinfo is not None
 
 
-async def test_retention_deletes_what_succeeded_and_keeps_dead_letters(
+async def test_DUR_07_retention_deletes_what_succeeded_and_keeps_dead_letters(  # noqa: N802
     database: WorkflowDatabase,
 ) -> None:
     flow = Flow()
@@ -206,7 +206,9 @@ async def test_retention_deletes_what_succeeded_and_keeps_dead_letters(
     assert bad is not None
 
 
-async def test_a_start_is_refused_in_time_when_the_database_is_away(postgres: Postgres) -> None:
+async def test_DUR_08_a_start_is_refused_in_time_when_the_database_is_away(  # noqa: N802
+    postgres: Postgres,
+) -> None:
     """Sent again under the same id it runs, once."""
     database = WorkflowDatabase.parse(postgres.new_database())
     flow = Flow()
@@ -303,7 +305,7 @@ async def test_a_database_that_is_not_there_is_refused_at_start() -> None:
     assert "127.0.0.1" in str(refusal.value)
 
 
-async def test_sqlite_keeps_a_write_ahead_log_and_syncs_each_commit(
+async def test_DUR_01_sqlite_keeps_a_write_ahead_log_and_syncs_each_commit(  # noqa: N802
     sqlite: WorkflowDatabase,
 ) -> None:
     async with open_workflows(sqlite, []) as workflows:
@@ -324,7 +326,7 @@ async def test_sqlite_keeps_a_write_ahead_log_and_syncs_each_commit(
     assert own == theirs == ["wal", 2, 30000, 1]
 
 
-async def test_the_journal_holds_no_pickles(sqlite: WorkflowDatabase) -> None:
+async def test_DUR_02_the_journal_holds_no_pickles(sqlite: WorkflowDatabase) -> None:  # noqa: N802
     """Whoever can write a row of pickles can run code in the next process that reads it."""
     flow = Flow()
     async with open_workflows(sqlite, [flow.definition]) as workflows:

@@ -38,7 +38,7 @@ async def test_a_kill_at_any_journal_write_or_call_leaves_one_invoice(
     assert findings.killed >= 8, "the flow has fewer places to end than it should"
 
 
-async def test_kills_of_three_processes_on_sqlite_lose_nothing(
+async def test_DUR_09_kills_of_three_processes_on_one_sqlite_lose_nothing(  # noqa: N802
     new_sqlite: Callable[[], str],
 ) -> None:
     async with crew() as workers:

@@ -20,10 +20,12 @@ from portico.problems import (
     Problem,
 )
 from portico.server.call import Call, Reply
+from portico.trace import Trace, enter
 from portico.workflow.definition import Workflow
 from portico.workflow.engine import open_workflows
-from portico.workflow.errors import UnsafeStepError
+from portico.workflow.errors import DeadLetterError, UnsafeStepError
 from portico.workflow.steps import Step, Steps
+from portico.workflow.traces import trace_of
 from tests.portico.workflow.waiting import reached
 
 if TYPE_CHECKING:
@@ -41,10 +43,14 @@ class Ledger:
     def __init__(self, *failures: Problem) -> None:
         self.failures = list(failures)
         self.keys: list[str] = []
+        self.traces: list[str] = []
+        self.requests: list[str] = []
 
     async def send(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
         assert document["header"].get("Idempotency-Key", "") == call.idempotency_key
         self.keys.append(call.idempotency_key)
+        self.traces.append(call.trace.trace_id)
+        self.requests.append(call.request_id)
         if self.failures:
             raise self.failures.pop(0)
         return Reply(body={"did": operation.operation_id})
@@ -92,6 +98,38 @@ async def test_tries_and_replays_carry_one_key(
     assert len(ledger.keys) == 4
     assert len(set(ledger.keys[:3])) == 1, "each try of one workflow"
     assert ledger.keys[3] != ledger.keys[0], "another workflow is another invoice"
+
+
+async def test_a_step_continues_the_trace_of_the_request_that_started_its_workflow(
+    sqlite: WorkflowDatabase, contracts: dict[str, Contract]
+) -> None:
+    """Also when another engine goes on with it; without a request it has one of its own."""
+    request = Trace.start()
+    ledger = Ledger(Problem(UNPROCESSABLE))
+    step = steps(contracts, ledger).call(LEDGER, "createInvoice")
+    broken = True
+
+    async def run(payload: Any) -> Any:
+        outcome = await step(body=payload)
+        if broken:
+            raise DeadLetterError(str(outcome.failure))
+        return outcome.body
+
+    flow = Workflow(name="traced.v1", run=run)
+    async with open_workflows(sqlite, [flow]) as workflows:
+        enter(request)
+        await workflows.start("one", "traced.v1", {"total": "1.00"})
+        dead = await reached(workflows, "one", "dead")
+    broken = False
+    async with open_workflows(sqlite, [flow]) as workflows:
+        enter(Trace.start())
+        await workflows.replay("one")
+        done = await reached(workflows, "one", "succeeded")
+
+    assert ledger.traces == [request.trace_id] * 2
+    assert dead.trace_id == done.trace_id == request.trace_id
+    assert ledger.requests == ["one", "one"], "the logs of the tiers name the run"
+    assert trace_of("tick").trace_id == trace_of("tick").trace_id != trace_of("tock").trace_id
 
 
 async def test_two_items_of_one_workflow_are_two_effects(

@@ -90,6 +90,7 @@ def parts(database: WorkflowDatabase, workflows: Workflows) -> DurableParts:
         dead_letters=unused,
         subscribers=unused,
         watermarks=unused,
+        projections=unused,
         notes=Notes(database, workflows.transactions.engine),
     )
 

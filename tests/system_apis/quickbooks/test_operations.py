@@ -68,6 +68,10 @@ async def test_a_customer_is_found_by_the_key_it_was_put_under(company: Company)
 
     assert before == {"items": []}
     assert after["items"] == [await call(company, "getCustomer", customerId="2")]
+    assert after["items"][0]["extensions"]["quickbooks"]["externalKey"] == "C-1002"
+    listed = (await call(company, "listCustomers"))["items"]
+    keyed = [found["id"] for found in listed if "externalKey" in found["extensions"]["quickbooks"]]
+    assert keyed == ["2"]
     assert "nextCursor" not in after
 
 
@@ -309,3 +313,20 @@ async def test_changes_are_told_the_earliest_first_with_what_is_gone(company: Co
 @pytest.mark.parametrize("cursor", ["Y3VzXzE", "_", "LTE", "MTIzNDU2Nzg5MDEy"])
 async def test_a_cursor_that_leads_nowhere_is_not_found(company: Company, cursor: str) -> None:
     assert (await refusal(company, "listCustomers", cursor=cursor)).status == 404
+
+
+async def test_a_customer_that_people_made_is_changed_by_its_id(company: Company) -> None:
+    before = await call(company, "getCustomer", customerId="1")
+
+    status, changed = await put(
+        company, "changeCustomer", {"email": "books@harbour-street.example"}, customerId="1"
+    )
+
+    assert status == 200
+    assert changed["email"] == "books@harbour-street.example"
+    for name in ("name", "addresses", "currency"):
+        assert changed[name] == before[name]
+    refused = await refusal(company, "changeCustomer", body={"name": "X"}, customerId="99")
+    assert refused.status == 404
+    taken = {"name": "Old Mill Bakery"}
+    assert (await refusal(company, "changeCustomer", body=taken, customerId="1")).status == 409

@@ -349,3 +349,20 @@ async def test_an_org_with_one_currency_and_no_country_codes_is_read_too(
     assert made["currency"] == "EUR"
     assert made["addresses"] == [{"role": "shipping", "country": "BE"}]
     assert product["prices"] == [{"list": "standard", "amount": "149.00", "currency": "EUR"}]
+
+
+async def test_an_account_that_people_made_is_changed_by_its_id(api: APIUnderTest) -> None:
+    account = await an_account(api, "C-1002")
+    before = await body_of(api, "getCustomer", customerId=account)
+    place = {"role": "billing", "line1": "18 Mill Lane", "city": "Delft", "country": "NL"}
+
+    reply = await api.invoke(
+        "changeCustomer", {"customerId": account}, body={"phone": "+31 15 1", "addresses": [place]}
+    )
+
+    after: Any = reply.body
+    assert after["phone"] == "+31 15 1"
+    shown = {each["role"]: each for each in after["addresses"]}
+    assert shown["billing"] == place
+    for name in ("name", "contacts", "currency"):
+        assert after[name] == before[name]

@@ -105,7 +105,8 @@ async def test_a_draft_whose_lines_were_interrupted_gets_the_rest(account: Accou
 
     reply = await account.api.invoke("putInvoice", {"externalKey": "I-1"}, body=body)
 
-    assert [line["description"] for line in reply.body["lines"]] == ["L0", "L1", "L2"]
+    invoice: Any = reply.body
+    assert [line["description"] for line in invoice["lines"]] == ["L0", "L1", "L2"]
     assert (account.count("invoice"), account.count("invoiceitem")) == (1, 3)
 
 

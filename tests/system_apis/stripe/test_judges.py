@@ -32,14 +32,14 @@ pytestmark = [
 async def client(sandbox: Running) -> AsyncIterator[stripe.StripeClient]:
     http = stripe.HTTPXClient()
     yield stripe.StripeClient(API_KEY, base_addresses={"api": sandbox.url}, http_client=http)
-    await http.close_async()
+    await http.close_async()  # type: ignore[no-untyped-call]  # Stripe's
 
 
 @pytest.fixture
 def blocking(sandbox: Running) -> Iterator[stripe.StripeClient]:
     http = stripe.RequestsClient()
     yield stripe.StripeClient(API_KEY, base_addresses={"api": sandbox.url}, http_client=http)
-    http.close()
+    http.close()  # type: ignore[no-untyped-call]  # Stripe's
 
 
 def test_the_version_is_that_of_the_library() -> None:
@@ -92,7 +92,9 @@ async def test_the_async_client_takes_a_payment_and_gives_it_back(
     expanded = await client.v1.payment_intents.retrieve_async(
         intent.id, {"expand": ["customer", "latest_charge"]}
     )
+    assert isinstance(expanded.customer, stripe.Customer)
     assert expanded.customer.name == "Judge"
+    assert isinstance(expanded.latest_charge, stripe.Charge)
     assert expanded.latest_charge.amount_refunded == 500
 
 
@@ -117,16 +119,19 @@ async def test_the_async_client_bills_and_subscribes(client: stripe.StripeClient
         }
     )
     assert subscription.status == "active"
+    assert isinstance(subscription.latest_invoice, stripe.Invoice)
     assert subscription.latest_invoice.total == 5480
     paid = await client.v1.invoices.pay_async(
         subscription.latest_invoice.id, {"payment_method": "pm_card_visa"}
     )
     assert (paid.status, paid.amount_remaining) == ("paid", 0)
+    assert paid.parent is not None
+    assert paid.parent.subscription_details is not None
     assert paid.parent.subscription_details.subscription == subscription.id
     parts = await client.v1.invoice_payments.list_async({"invoice": paid.id, "status": "paid"})
     assert [part.amount_paid for part in parts.data] == [5480]
     intent = parts.data[0].payment.payment_intent
-    by_intent = {"payment": {"type": "payment_intent", "payment_intent": intent}}
+    by_intent: Any = {"payment": {"type": "payment_intent", "payment_intent": intent}}
     assert (await client.v1.invoice_payments.list_async(by_intent)).data == parts.data
     ended = await client.v1.subscriptions.cancel_async(subscription.id)
     assert ended.status == "canceled"
@@ -140,7 +145,7 @@ async def test_errors_become_those_of_the_library(
     assert (missing.value.code, missing.value.http_status) == ("resource_missing", 404)
 
     with pytest.raises(stripe.InvalidRequestError, match="unknown parameter"):
-        await client.v1.customers.create_async({"colour": "red"})  # type: ignore[typeddict-unknown-key]
+        await client.v1.customers.create_async({"colour": "red"})  # type: ignore[arg-type]  # on purpose
 
     with pytest.raises(stripe.CardError) as declined:
         await client.v1.payment_intents.create_async(
@@ -152,6 +157,8 @@ async def test_errors_become_those_of_the_library(
             }
         )
     assert declined.value.code == "card_declined"
+    assert declined.value.error is not None
+    assert declined.value.error.payment_intent is not None
     assert declined.value.error.payment_intent.status == "requires_payment_method"
 
     with pytest.raises(stripe.AuthenticationError):
@@ -169,6 +176,7 @@ async def test_a_key_is_replayed_and_guarded_as_the_library_knows_it(
     again = await client.v1.customers.create_async({"name": "A"}, {"idempotency_key": "k"})
 
     assert again.id == first.id
+    assert again.last_response is not None
     assert again.last_response.headers["idempotent-replayed"] == "true"
     with pytest.raises(stripe.IdempotencyError):
         await client.v1.customers.create_async({"name": "B"}, {"idempotency_key": "k"})

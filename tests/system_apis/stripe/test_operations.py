@@ -160,6 +160,7 @@ async def test_a_subscription_bills_at_once_and_ends(account: Account) -> None:
     assert (status, again) == (201, (200, made))
     assert made["items"][0]["billedEvery"] == "month"
     assert invoice["totals"]["gross"] == {"amount": "54.80", "currency": EUR}
+    assert invoice["extensions"]["stripe"]["subscriptionId"] == made["id"]
     assert ended["status"] == "ended"
     assert await call(account, "cancelSubscription", subscriptionId=made["id"]) == ended
     assert (await call(account, "listSubscriptions"))["items"] == [ended]
@@ -316,6 +317,26 @@ async def test_an_authorized_payment_is_cancelled(account: Account) -> None:
     assert (payment["status"], cancelled["status"]) == ("authorized", "cancelled")
     assert await call(account, "cancelPayment", paymentId=payment["id"]) == cancelled
     assert (await call(account, "listPayments"))["items"] == [cancelled]
+
+
+async def test_an_authorized_payment_is_captured_once(account: Account) -> None:
+    body = {
+        "customerId": await first_customer(account),
+        "amount": {"amount": "50.00", "currency": EUR},
+        "capture": "manual",
+        "paymentToken": "pm_card_visa",
+    }
+    _, payment = await put(account, "putPayment", body, externalKey="P-1")
+    captured = await call(account, "capturePayment", paymentId=payment["id"])
+    again = await call(account, "capturePayment", paymentId=payment["id"])
+    _, other = await put(account, "putPayment", body, externalKey="P-2")
+    await call(account, "cancelPayment", paymentId=other["id"])
+    late = await refusal(account, "capturePayment", paymentId=other["id"])
+
+    assert (captured["status"], captured["amount"]["amount"]) == ("captured", "50.00")
+    assert again == captured
+    assert late.status == 409
+    assert account.count("charge") == 1
 
 
 async def test_events_tell_what_happened_to_what(account: Account) -> None:

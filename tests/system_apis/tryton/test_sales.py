@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 NewName = Callable[[], str]
+# A sale that is confirmed, and of which nothing came yet.
+BINDING = "state = 'confirmed', sale_date = quotation_date"
 
 
 def line(sku: str, quantity: str, price: str, **unit: str) -> dict[str, Any]:
@@ -330,6 +333,25 @@ async def test_a_confirmed_sale_takes_its_stock(api: APIUnderTest, new_name: New
     assert after["available"] == after["onHand"] - after["reserved"]
 
 
+async def test_a_product_whose_stock_a_sale_will_take_is_among_the_changes(
+    api: APIUnderTest, new_name: NewName
+) -> None:
+    since = (await created(api, an_order(new_name())))["updatedAt"]
+    sale = await created(api, an_order(new_name(), line("SCALE-S2", "1", "89.00")))
+    await confirm(api, sale["id"])
+
+    async def changes(**more: object) -> Any:
+        return (await api.invoke("listStockChanges", {"since": since, "limit": 100, **more})).body
+
+    later: Any = (await api.invoke("getSale", {"saleId": sale["id"]})).body
+    moment = datetime.fromisoformat(later["updatedAt"]) + timedelta(seconds=1)
+    found, first = await changes(), await changes(limit=1)
+
+    assert "SCALE-S2" in [item["sku"] for item in found["items"]]
+    assert len(first["items"]) == 1
+    assert (await changes(since=moment.isoformat()))["items"] == []
+
+
 async def test_confirming_again_changes_nothing(api: APIUnderTest, new_name: NewName) -> None:
     sale = await created(api, an_order(new_name()))
     first = await confirm(api, sale["id"])
@@ -356,7 +378,7 @@ async def test_confirming_finishes_what_was_interrupted_before_processing(
     # As after a crash between Tryton's two transactions: binding, but nothing came of it yet.
     change(
         tryton,
-        "UPDATE sale_sale SET state = 'confirmed', sale_date = quotation_date WHERE id = ?",
+        f"UPDATE sale_sale SET {BINDING} WHERE id = ?",
         int(sale["id"]),
     )
 
@@ -397,8 +419,69 @@ async def test_a_cancelled_sale_is_not_confirmed(
     problem = await refused(confirm(api, sale["id"]))
 
     assert problem.kind is CONFLICT
-    again: Any = (await create(api, body)).body
-    assert (again["id"], again["status"]) == (sale["id"], "cancelled")
+
+
+async def cancel(api: APIUnderTest, sale_id: str) -> Any:
+    return (await api.invoke("cancelSale", {"saleId": sale_id}, seconds=30)).body
+
+
+@pytest.mark.parametrize("button", [None, "quote"])
+async def test_a_sale_is_cancelled_as_often_as_asked(
+    api: APIUnderTest, erp: Exchange, new_name: NewName, button: str | None
+) -> None:
+    sale = await created(api, an_order(new_name()))
+    if button:
+        await erp.press("sale.sale", int(sale["id"]), button, ["state"])
+
+    first = await cancel(api, sale["id"])
+    again = await cancel(api, sale["id"])
+
+    assert (first["id"], first["status"]) == (sale["id"], "cancelled")
+    assert again == first
+
+
+async def test_the_name_of_a_cancelled_sale_is_free_again(
+    api: APIUnderTest, new_name: NewName
+) -> None:
+    body = an_order(new_name())
+    first = await created(api, body)
+    await cancel(api, first["id"])
+
+    reply = await create(api, body)
+    second: Any = reply.body
+
+    assert reply.status == 201
+    assert second["id"] != first["id"]
+    assert (await confirm(api, second["id"]))["status"] == "confirmed"
+
+
+async def test_a_confirmed_sale_that_was_not_processed_is_cancelled(
+    api: APIUnderTest, erp: Exchange, tryton: Sandbox, new_name: NewName
+) -> None:
+    sale = await created(api, an_order(new_name()))
+    number = int(sale["id"])
+    await erp.press("sale.sale", number, "quote", ["state"])
+    change(tryton, f"UPDATE sale_sale SET {BINDING} WHERE id = ?", number)
+
+    assert (await cancel(api, sale["id"]))["status"] == "cancelled"
+
+
+async def test_a_sale_that_is_processed_is_not_cancelled(
+    api: APIUnderTest, new_name: NewName
+) -> None:
+    sale = await created(api, an_order(new_name()))
+    await confirm(api, sale["id"])
+
+    problem = await refused(cancel(api, sale["id"]))
+
+    assert problem.kind is CONFLICT
+    assert "processing" in problem.detail
+
+
+async def test_cancelling_what_is_not_there_is_not_found(api: APIUnderTest) -> None:
+    problem = await refused(cancel(api, "999999"))
+
+    assert problem.status == 404
 
 
 async def test_two_confirms_at_a_time_are_one(api: APIUnderTest, new_name: NewName) -> None:

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
+class SourceState(TypedDict):
+    """How old the word of a system is."""
+
+    source: str
+    asOf: str
+    stale: bool
+
+
 class Quantity(TypedDict):
     """How much of something, as a decimal string with its unit."""
 
@@ -18,6 +26,9 @@ class Quantity(TypedDict):
 
 
 class LocationAvailability(TypedDict):
+    source: str
+    asOf: str
+    counted: bool
     locationId: str
     available: Quantity
 
@@ -38,10 +49,15 @@ class AvailabilityReport(TypedDict):
 
     complete: bool
     asOf: str
+    sources: list[SourceState]
     items: list[Availability]
 
 
-async def get_availability(call: Call[R], *, skus: list[str]) -> AvailabilityReport:
+async def get_availability(
+    call: Call[R], *, skus: list[str], live: bool | None = None
+) -> AvailabilityReport:
     """Get the availability of products."""
-    reply = await call.invoke("process/inventory.v1", "getAvailability", {"skus": skus})
+    reply = await call.invoke(
+        "process/inventory.v1", "getAvailability", {"skus": skus, "live": live}
+    )
     return cast(AvailabilityReport, reply.body)

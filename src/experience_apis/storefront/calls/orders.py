@@ -10,6 +10,13 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
+class CardPayment(TypedDict):
+    """Who in Stripe pays, and with what."""
+
+    payerId: str
+    paymentToken: str
+
+
 class OrderedQuantity(TypedDict):
     """How much is ordered; more than nothing."""
 
@@ -31,6 +38,7 @@ class OrderRequest(TypedDict):
     poNumber: NotRequired[str]
     requestedDelivery: NotRequired[str]
     onShortage: NotRequired[Literal["backorder", "refuse"]]
+    payment: NotRequired[CardPayment]
     lines: list[OrderRequestLine]
 
 
@@ -148,13 +156,43 @@ class Order(TypedDict):
     totals: OrderTotals
 
 
-async def create_order(call: Call[R], *, body: OrderRequest, step: str = "") -> Order:
+class PlacementStep(TypedDict):
+    """Something that is done in one of the systems."""
+
+    step: str
+    tries: int
+    failed: bool
+
+
+class Placement(TypedDict):
+    """An order on its way to be placed."""
+
+    id: str
+    type: Literal["placement"]
+    phase: Literal["placing", "placed", "refused", "dead"]
+    customerId: str
+    poNumber: str
+    attempts: int
+    nextTryAt: NotRequired[str]
+    cause: NotRequired[str]
+    orderId: NotRequired[str]
+    paymentId: NotRequired[str]
+    steps: list[PlacementStep]
+
+
+async def create_order(call: Call[R], *, body: OrderRequest, step: str = "") -> Order | Placement:
     """Place an order."""
     reply = await call.invoke("process/orders.v1", "createOrder", {}, body=body, step=step)
-    return cast(Order, reply.body)
+    return cast(Order | Placement, reply.body)
 
 
 async def get_order(call: Call[R], *, order_id: str) -> Order:
     """Get an order."""
     reply = await call.invoke("process/orders.v1", "getOrder", {"orderId": order_id})
     return cast(Order, reply.body)
+
+
+async def get_placement(call: Call[R], *, placement_id: str) -> Placement:
+    """Follow the placing of an order."""
+    reply = await call.invoke("process/orders.v1", "getPlacement", {"placementId": placement_id})
+    return cast(Placement, reply.body)

@@ -228,6 +228,12 @@ async def confirm_sale(call: Call[R], *, sale_id: str, step: str = "") -> Order:
     return cast(Order, reply.body)
 
 
+async def cancel_sale(call: Call[R], *, sale_id: str, step: str = "") -> Order:
+    """Cancel a sale."""
+    reply = await call.invoke("system/tryton.v1", "cancelSale", {"saleId": sale_id}, step=step)
+    return cast(Order, reply.body)
+
+
 async def get_sale(call: Call[R], *, sale_id: str) -> Order:
     """Get a sale."""
     reply = await call.invoke("system/tryton.v1", "getSale", {"saleId": sale_id})

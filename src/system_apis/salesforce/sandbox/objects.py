@@ -115,6 +115,7 @@ _ALL = (
             *_address("Billing"),
             *_address("Shipping"),
             _reference("ParentId", "Account"),
+            Field(name="MasterRecordId", kind="reference", target="Account", read_only=True),
             _external(unique=True),
         ],
         {

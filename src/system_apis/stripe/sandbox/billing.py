@@ -266,7 +266,15 @@ def _first_invoice(account: Account, record: Record) -> Record:
             "unit_amount_decimal": item["price"]["unit_amount_decimal"],
         }
         create_item(account, Parameters(values))
-    made = _finalize(account, dict(account.find("invoice", invoice["id"])))
+    parent = {"subscription": record["id"], "metadata": record["metadata"]}
+    made = _finalize(
+        account,
+        {
+            **account.find("invoice", invoice["id"]),
+            "billing_reason": "subscription_create",
+            "parent": {"type": "subscription_details", "subscription_details": parent},
+        },
+    )
     if record["collection_method"] == "charge_automatically" and made["status"] == "open":
         # A card that declines leaves the invoice open.
         with contextlib.suppress(StripeError):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
 
-import httpx
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from starlette.applications import Starlette
@@ -16,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-PROVIDER = "https://login.example"
 CLIENT_ID, CLIENT_SECRET = "portico+gateway", "the secret: of 100%"
 
 
@@ -24,6 +22,7 @@ CLIENT_ID, CLIENT_SECRET = "portico+gateway", "the secret: of 100%"
 class Provider:
     """Signs in whoever comes; `claims` come over those of its ID tokens."""
 
+    url: str = ""
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "p1"}))
     claims: dict[str, Any] = field(default_factory=dict)
     header: dict[str, Any] = field(default_factory=dict)
@@ -34,11 +33,9 @@ class Provider:
     status: int = 200
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def http(self) -> httpx.AsyncClient:
-        """Return the way to it, as this server goes it."""
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app()))
-
-    def app(self) -> Starlette:
+    def app(self, url: str) -> Starlette:
+        """Return the provider as it is at an address."""
+        self.url = url
         return Starlette(
             routes=[
                 Route("/.well-known/openid-configuration", self.describe),
@@ -51,20 +48,20 @@ class Provider:
     def sign_in(self, address: str) -> str:
         """Be the person who goes there and signs in: return where the browser is sent back to."""
         query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
-        assert address.startswith(f"{PROVIDER}/authorize?")
+        assert address.startswith(f"{self.url}/authorize?")
         code = f"code-{len(self.codes)}"
         self.codes[code] = query
-        answer = {"code": code, "state": query["state"], "iss": PROVIDER, **self.answer}
+        answer = {"code": code, "state": query["state"], "iss": self.url, **self.answer}
         kept = {name: value for name, value in answer.items() if value}
         return f"{query['redirect_uri']}?{urlencode(kept)}"
 
     async def describe(self, _: Request) -> Response:
         self.asked.append("configuration")
         document = {
-            "issuer": PROVIDER,
-            "authorization_endpoint": f"{PROVIDER}/authorize",
-            "token_endpoint": f"{PROVIDER}/token",
-            "jwks_uri": f"{PROVIDER}/keys",
+            "issuer": self.url,
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+            "jwks_uri": f"{self.url}/keys",
             "authorization_response_iss_parameter_supported": True,
             **self.metadata,
         }
@@ -87,7 +84,7 @@ class Provider:
             return JSONResponse({"error": "invalid_grant"}, 400)
         now = int(time.time())
         claims = {
-            "iss": PROVIDER,
+            "iss": self.url,
             "aud": CLIENT_ID,
             "sub": "248289761001",
             "name": "Jane Doe",

@@ -235,7 +235,7 @@ async def test_a_certificate_from_the_proxy_proves_the_client_and_binds_its_toke
         )
 
     assert response.status_code == 200, response.text
-    keys = KeySet.import_key_set(dict(with_tls.keys.public_document()))
+    keys = KeySet.import_key_set({"keys": with_tls.keys.public_document()["keys"]})
     claims = jwt.decode(response.json()["access_token"], keys, algorithms=["ES256"]).claims
     assert set(claims["cnf"]) == {"x5t#S256"}
 
@@ -269,7 +269,7 @@ async def test_a_token_is_bound_to_the_key_of_a_dpop_proof(
     answer = await redeem(http, "bound", code, pair)
 
     assert answer.json()["token_type"] == "DPoP"
-    keys = KeySet.import_key_set(dict(deployment.keys.public_document()))
+    keys = KeySet.import_key_set({"keys": deployment.keys.public_document()["keys"]})
     claims = jwt.decode(answer.json()["access_token"], keys, algorithms=["ES256"]).claims
     assert claims["cnf"] == {"jkt": key.thumbprint()}
     token = answer.json()["refresh_token"]

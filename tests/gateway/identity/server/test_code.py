@@ -43,7 +43,7 @@ pytestmark = pytest.mark.anyio
 
 def claims_of(deployment: Deployment, response: httpx.Response) -> dict[str, Any]:
     assert response.status_code == 200, response.text
-    keys = KeySet.import_key_set(dict(deployment.keys.public_document()))
+    keys = KeySet.import_key_set({"keys": deployment.keys.public_document()["keys"]})
     return dict(jwt.decode(response.json()["access_token"], keys, algorithms=["ES256"]).claims)
 
 

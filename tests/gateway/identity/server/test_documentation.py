@@ -49,4 +49,4 @@ def test_its_clients_and_people_are_complete(tmp_path: Path) -> None:
     assert len(clients["web-shop"].secret_hashes) == 2
     assert clients["app"].native
     assert [type(person) for person in people] == [UserRecord, UserRecord]
-    assert people[1].scopes == {"storefront:read"}
+    assert people[1].scopes == frozenset({"storefront:read"})

@@ -150,7 +150,7 @@ async def test_nothing_is_answered_with_500(redis: RedisClient, ring: KeyRing, b
             query = body[:4000].decode("latin-1").replace("<", "%3C")
             answers = [await http.get(f"{path}?{query}"), await http.put(path, content=body)]
             for kind in types:
-                headers = {"content-type": kind.encode(), "authorization": b"Bearer \xff"}
+                headers = {b"content-type": kind.encode(), b"authorization": b"Bearer \xff"}
                 answers.append(await http.post(path, content=body, headers=headers))
             assert max(answer.status_code for answer in answers) < 500
 
@@ -166,7 +166,12 @@ async def test_a_client_that_leaves_is_no_failure(redis: RedisClient, ring: KeyR
 
     for path in ("/oauth2/token", "/oauth2/sign-in", "/oauth2/register"):
         headers = [(b"authorization", f"Bearer {INITIAL_TOKEN}".encode())]
-        scope = {"type": "http", "method": "POST", "path": path, "query_string": b""}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "query_string": b"",
+        }
         scope |= {"headers": headers, "client": ("192.0.2.1", 1), "scheme": "https"}
         await app({**scope, "server": ("gateway.example", 443)}, leave, ignore)
 

@@ -52,7 +52,7 @@ def asking(token: str, **changes: Any) -> dict[str, Any]:
 
 def claims_of(deployment: Deployment, response: httpx.Response) -> dict[str, Any]:
     assert response.status_code == 200, response.text
-    keys = KeySet.import_key_set(dict(deployment.keys.public_document()))
+    keys = KeySet.import_key_set({"keys": deployment.keys.public_document()["keys"]})
     return dict(jwt.decode(response.json()["access_token"], keys, algorithms=["ES256"]).claims)
 
 

@@ -183,10 +183,7 @@ async def test_redis_holds_nothing_that_can_be_presented(
 
     names = redis_server.ask("KEYS", "*")
     assert isinstance(names, list)
-    everything = b"".join(
-        name + (redis_server.ask("DUMP", name) or b"")  # type: ignore[operator]
-        for name in names
-    )
+    everything = b"".join(name + (redis_server.ask("DUMP", name) or b"") for name in names)
     sessions = [value.encode() for value in browser.cookies.values()]
     for secret in (
         page["code"].split(".")[1].encode(),

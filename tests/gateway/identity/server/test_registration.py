@@ -111,7 +111,7 @@ async def test_as_10_a_client_with_keys_and_a_native_one_register(http: httpx.As
 async def test_as_10_registering_needs_the_initial_token(
     http: httpx.AsyncClient, token: str
 ) -> None:
-    headers = {"authorization": f"Bearer {token}".encode("latin-1")} if token else {}
+    headers = {b"authorization": f"Bearer {token}".encode("latin-1")} if token else {}
     response = await http.post(REGISTER, json=APP, headers=headers)
 
     assert_refused(response, 401, "invalid_token")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from gateway.identity.issuer import CALLBACK_PATH
+from gateway.identity.issuers.fetching import Fetcher
 from gateway.identity.keys import KeyRing
 from gateway.identity.server.upstream import ProviderOptions, UpstreamProvider
 from gateway.identity.server.users import Users
@@ -22,9 +24,12 @@ from tests.gateway.identity.server.deployment import (
     question,
     redeem,
 )
-from tests.gateway.identity.server.provider import CLIENT_ID, CLIENT_SECRET, PROVIDER, Provider
+from tests.gateway.identity.server.provider import CLIENT_ID, CLIENT_SECRET, Provider
+from tests.support.loopback import on_loopback
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import httpx
 
     from portico.redis.client import RedisClient
@@ -33,25 +38,33 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def provider() -> Provider:
-    return Provider()
+async def provider() -> AsyncIterator[Provider]:
+    provider = Provider()
+    async with on_loopback(provider.app):
+        yield provider
 
 
-def upstream(provider: Provider, issuer: str = PROVIDER) -> UpstreamProvider:
+@contextlib.asynccontextmanager
+async def upstream(provider: Provider, issuer: str = "") -> AsyncIterator[UpstreamProvider]:
     options = ProviderOptions(
-        issuer=issuer,
+        issuer=issuer or provider.url,
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         name="Example Login",
         scopes=("openid", "profile"),
         redirect_uri=ISSUER + CALLBACK_PATH,
     )
-    return UpstreamProvider(options, provider.http(), time.time)
+    fetcher = Fetcher()
+    yield UpstreamProvider(options, fetcher, time.time)
+    await fetcher.aclose()
 
 
 @pytest.fixture
-def deployment(redis: RedisClient, ring: KeyRing, provider: Provider) -> Deployment:
-    return deploy(redis, ring, time.time, users=Users([]), provider=upstream(provider))
+async def deployment(
+    redis: RedisClient, ring: KeyRing, provider: Provider
+) -> AsyncIterator[Deployment]:
+    async with upstream(provider) as known:
+        yield deploy(redis, ring, time.time, users=Users([]), provider=known)
 
 
 async def leave(browser: httpx.AsyncClient, **changes: Any) -> httpx.Response:
@@ -92,7 +105,7 @@ async def test_a_person_of_the_provider_signs_in_and_consents(
             "client_secret": "correct-horse-battery-staple",
         },
     )
-    assert told.json()["sub"] == f"{PROVIDER}#248289761001"
+    assert told.json()["sub"] == f"{provider.url}#248289761001"
     sent = answer_of(left)
     assert sent["code_challenge_method"] == "S256"
     assert sent["scope"] == "openid profile"
@@ -193,12 +206,14 @@ async def test_a_provider_that_describes_another_is_not_believed(
 async def test_a_provider_whose_name_ends_with_a_slash_keeps_it(
     redis: RedisClient, ring: KeyRing, provider: Provider
 ) -> None:
-    name = f"{PROVIDER}/"
+    name = f"{provider.url}/"
     provider.metadata, provider.claims = {"issuer": name}, {"iss": name}
     provider.answer = {"iss": name}
-    deployment = deploy(redis, ring, time.time, users=Users([]), provider=upstream(provider, name))
-    async with deployment.http() as browser:
-        assert (await come_back(browser, provider, await leave(browser))).status_code == 303
+    async with upstream(provider, name) as known:
+        deployment = deploy(redis, ring, time.time, users=Users([]), provider=known)
+        async with deployment.http() as browser:
+            entered = await come_back(browser, provider, await leave(browser))
+    assert entered.status_code == 303
 
 
 async def test_a_max_age_is_passed_on_and_what_the_provider_says_of_it_counts(

@@ -107,7 +107,7 @@ class Shop:
             raise missing_key()
         attempt = Attempt(
             scope=Scope(client_id=caller),
-            key=read_key(lines),
+            key=read_key(b", ".join(lines)),
             fingerprint=Fingerprinter(
                 method=seen.method, operation=seen.path, template=seen.path
             ).take(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 WORKER = Path(__file__).with_name("worker.py")
+# The first one waits for the program to be set up.
 START_SECONDS = 60.0
 ROOT = Path(__file__).parents[4]
 
@@ -80,14 +81,14 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def crew(worker: Path = WORKER) -> AsyncIterator[Crew]:
-    """Run a program that serves commands by children of its own."""
+async def crew(program: Path = WORKER) -> AsyncIterator[Crew]:
+    """Set a program up, and start its workers until the end of the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        str(worker),
+        str(program),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
     )
     workers = Crew(process)
     try:

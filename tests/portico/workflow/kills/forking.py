@@ -1,20 +1,26 @@
-"""Processes that are set up once and forked for each run, and end where they are told to.
+"""What a program does that runs workflows and ends where it is told to.
 
-Commands come as JSON lines; each makes a child, whose end is told as a line.
+It is set up once and forked for each run. Commands come as JSON lines; each makes a child, whose
+end is told as a line.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 from dbos._sys_db import SystemDatabase
+from sqlalchemy.exc import SQLAlchemyError
+
+from portico.problems import Problem
+from portico.workflow.errors import WorkflowDatabaseError
 
 _JOURNAL_WRITES = ("init_workflow", "record_operation_result", "update_workflow_outcome")
 
@@ -60,6 +66,25 @@ class CrashPoints:
         setattr(httpx.AsyncClient, "send", wrapped)  # noqa: B010  # mypy knows no assignment
 
 
+def _points(command: dict[str, Any]) -> CrashPoints:
+    """Return the points of a run; a command leaves out those around the journal if it says so."""
+    points = CrashPoints(command.get("crash_at", 0))
+    if points.at and command.get("journal", True):
+        points.around_journal()
+    return points
+
+
+async def patiently(
+    function: Callable[..., Awaitable[Any]], *arguments: Any, **keywords: Any
+) -> Any:
+    """Return what the function returns, tried again while the database is away."""
+    while True:
+        try:
+            return await function(*arguments, **keywords)
+        except (Problem, SQLAlchemyError, WorkflowDatabaseError):
+            await asyncio.sleep(0.2)
+
+
 def tell(**answer: Any) -> None:
     os.write(1, json.dumps(answer).encode() + b"\n")
 
@@ -86,7 +111,7 @@ class Children:
             tell(id=self._numbers[pid], ended=True)
 
 
-def serve(child: Callable[[dict[str, Any]], None]) -> None:
+def serve(child: Callable[[dict[str, Any], CrashPoints], None]) -> None:
     """Fork a child for each line."""
     children = Children()
     signal.signal(signal.SIGCHLD, children.collect)
@@ -96,7 +121,7 @@ def serve(child: Callable[[dict[str, Any]], None]) -> None:
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             try:
-                child(command)
+                child(command, _points(command))
             except BaseException as error:  # whatever it was, the test has to see it
                 tell(id=command["id"], error=repr(error))
             os._exit(0)

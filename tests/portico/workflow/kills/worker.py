@@ -1,19 +1,17 @@
 """A process that runs sales and ends where it is told to.
 
-It starts the sales it is given, waits for all that are in the journal, and tells their phases.
+A child starts the sales it is given, waits for all that are in the journal, and prints their
+phases.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-from flow import LEDGER, NAME, workflow  # beside this program
-from sqlalchemy.exc import SQLAlchemyError
 
 from portico.client.tiers import TierClient, targets
 from portico.contract import Operation, load
@@ -21,10 +19,10 @@ from portico.problems import SYSTEM_UNAVAILABLE, UNPROCESSABLE, Problem
 from portico.server.call import Call, Reply
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.engine import WorkflowOptions, open_workflows
-from portico.workflow.errors import WorkflowDatabaseError
 from portico.workflow.steps import Steps
 from portico.workflow.workflows import Workflows
-from tests.portico.workflow.kills.forking import CrashPoints, serve, tell
+from tests.portico.workflow.kills.flow import LEDGER, NAME, workflow
+from tests.portico.workflow.kills.forking import CrashPoints, patiently, serve, tell
 
 SPECS = Path(__file__).parent.parent / "specs"
 BILLING = "process/billing.v1"
@@ -70,19 +68,10 @@ async def run(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
             await patiently(workflows.start, sale, NAME, {"id": sale})
         async with asyncio.timeout(command.get("seconds", 60.0)):
             while True:
-                phases = await patiently(_phases, workflows, command["sales"])
+                phases: dict[str, Any] = await patiently(_phases, workflows, command["sales"])
                 if all(phase in _FINAL for phase in phases.values()):
                     return phases
                 await asyncio.sleep(0.05)
-
-
-async def patiently(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    """Return what the function returns, tried again while the database is away."""
-    while True:
-        try:
-            return await function(*arguments)
-        except (Problem, SQLAlchemyError, WorkflowDatabaseError):
-            await asyncio.sleep(0.2)
 
 
 async def _phases(workflows: Workflows, sales: list[str]) -> dict[str, str]:
@@ -93,10 +82,7 @@ async def _phases(workflows: Workflows, sales: list[str]) -> dict[str, str]:
     return found
 
 
-def child(command: dict[str, Any]) -> None:
-    points = CrashPoints(command.get("crash_at", 0))
-    if points.at:
-        points.around_journal()
+def child(command: dict[str, Any], points: CrashPoints) -> None:
     logging.disable()
     phases = asyncio.run(patiently(run, command, points))
     tell(id=command["id"], phases=phases, points=points.count)

@@ -51,7 +51,6 @@ async def run(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
         transport = httpx.ASGITransport(app=gateway)
         async with httpx.AsyncClient(transport=transport, base_url=GATEWAY, timeout=60.0) as http:
             if points.at:
-                points.around_journal()
                 points.around_http(VENDORS)
             sent = [_deliver(http, body, command["secret"]) for body in command["deliveries"]]
             await asyncio.gather(*sent)
@@ -88,8 +87,7 @@ def _token(config: Config) -> str:
     return issuer.mint("ada", "tests", AUDIENCE, ["order-to-cash:read"], 300)
 
 
-def child(command: dict[str, Any]) -> None:
-    points = CrashPoints(command.get("crash_at", 0))
+def child(command: dict[str, Any], points: CrashPoints) -> None:
     logging.disable()
     runs = asyncio.run(run(command, points))
     tell(id=command["id"], runs=runs, points=points.count)

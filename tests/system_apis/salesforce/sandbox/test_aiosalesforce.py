@@ -110,6 +110,8 @@ async def test_a_part_that_fails_takes_the_others_with_it(judge: Salesforce, org
         bad = batch.sobject.create("Account", {})
 
     assert (good.status_code, bad.status_code) == (400, 400)
+    assert isinstance(good.response_body, list)
+    assert isinstance(bad.response_body, list)
     assert good.response_body[0]["errorCode"] == "PROCESSING_HALTED"
     assert bad.response_body[0]["errorCode"] == "REQUIRED_FIELD_MISSING"
     assert len(list(org.data.store.records("Account"))) == before

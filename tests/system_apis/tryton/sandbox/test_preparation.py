@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from portico.sandbox.company import COMPANY_FILE
 from system_apis.tryton.sandbox import commands, preparation
 from system_apis.tryton.sandbox.errors import SandboxError
 from system_apis.tryton.sandbox.preparation import Prepared, Secrets
@@ -55,9 +56,7 @@ if arguments[0].endswith("seed.py"):
 def install(data: Path, behaviour: str = "works") -> Prepared:
     """Put the stand-in where the set-up expects a complete environment."""
     name = preparation._fingerprint(preparation._LOCK_FILE, text=sys.version)
-    seeded = preparation._fingerprint(
-        preparation._LOCK_FILE, preparation._SEED, preparation.COMPANY_FILE
-    )
+    seeded = preparation._fingerprint(preparation._LOCK_FILE, preparation._SEED, COMPANY_FILE)
     environment = data / f"venv-{name}"
     python = environment / "bin" / "python"
     python.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +13,13 @@ from hypothesis import strategies as st
 
 from portico.problems import FORBIDDEN, SYSTEM_UNAVAILABLE, TOO_MANY_REQUESTS, Problem
 from process_apis.inventory import domain, handlers
+from process_apis.inventory.app import Settings
 from process_apis.inventory.calls.tryton import InventoryLevel
+from process_apis.inventory.models import AvailabilityReport
 from tests.support.tiers import API, Made
 
+SOURCES = Settings().sources
+Stocking = Callable[..., Awaitable[API]]
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 DOWN = Problem(SYSTEM_UNAVAILABLE, "tryton does not answer", extensions={"system": "tryton"})
 
@@ -32,10 +37,19 @@ def level(
     }
 
 
+def reported(
+    skus: list[str], readings: list[domain.Reading], known: domain.Known | None = None
+) -> AvailabilityReport:
+    """Return the report of what the ERP was asked just now."""
+    before = known or domain.Known()
+    lost = domain.unread(before, readings, live=True)
+    return domain.report(skus, domain.with_readings(before, readings, NOW), lost, SOURCES, NOW)
+
+
 def test_levels_of_all_locations_are_summed_without_losing_a_digit() -> None:
     reading = domain.Reading(skus=["A"], levels=[level("A", "0.1"), level("A", "0.2", "STORE")])
 
-    (item,) = domain.report(["A"], [reading], NOW)["items"]
+    (item,) = reported(["A"], [reading])["items"]
 
     assert item["available"] == {"value": "0.3", "uom": "C62"}
     assert [place["locationId"] for place in item["locations"]] == ["WH", "STORE"]
@@ -45,9 +59,11 @@ def test_levels_of_all_locations_are_summed_without_losing_a_digit() -> None:
     ("values", "total"), [(("1.50", "0.50"), "2"), (("250", "250"), "500"), (("1", "-1.0"), "0")]
 )
 def test_totals_are_written_plainly(values: tuple[str, str], total: str) -> None:
-    reading = domain.Reading(skus=["A"], levels=[level("A", value) for value in values])
+    reading = domain.Reading(
+        skus=["A"], levels=[level("A", value, f"WH-{n}") for n, value in enumerate(values)]
+    )
 
-    (item,) = domain.report(["A"], [reading], NOW)["items"]
+    (item,) = reported(["A"], [reading])["items"]
 
     assert item["available"]["value"] == total
 
@@ -65,7 +81,7 @@ def test_totals_are_written_plainly(values: tuple[str, str], total: str) -> None
 def test_status_follows_from_what_can_be_promised(
     levels: list[InventoryLevel], status: str
 ) -> None:
-    (item,) = domain.report(["A"], [domain.Reading(skus=["A"], levels=levels)], NOW)["items"]
+    (item,) = reported(["A"], [domain.Reading(skus=["A"], levels=levels)])["items"]
 
     assert item["status"] == status
 
@@ -77,7 +93,7 @@ def test_the_report_is_as_old_as_its_oldest_level() -> None:
         level("A", "1", "STORE", as_of="2026-11-02T09:00:00Z"),
     ]
 
-    report = domain.report(["A"], [domain.Reading(skus=["A"], levels=levels)], NOW)
+    report = reported(["A"], [domain.Reading(skus=["A"], levels=levels)])
 
     assert report["asOf"] == "2026-11-02T10:30:00+02:00"
 
@@ -88,7 +104,7 @@ def test_products_that_could_not_be_read_are_unknown_and_not_out_of_stock() -> N
         domain.Reading(skus=["B"], problem=DOWN),
     ]
 
-    report = domain.report(["B", "A"], readings, NOW)
+    report = reported(["B", "A"], readings)
 
     assert report["complete"] is False
     assert [(item["sku"], item["status"]) for item in report["items"]] == [
@@ -99,7 +115,7 @@ def test_products_that_could_not_be_read_are_unknown_and_not_out_of_stock() -> N
 
 def test_nothing_read_is_the_problem_of_the_system() -> None:
     with pytest.raises(Problem) as raised:
-        domain.report(["A"], [domain.Reading(skus=["A"], problem=DOWN)], NOW)
+        reported(["A"], [domain.Reading(skus=["A"], problem=DOWN)])
 
     assert raised.value is DOWN
 
@@ -112,7 +128,7 @@ def test_a_problem_that_will_not_pass_is_raised_even_if_others_could_be_read() -
     ]
 
     with pytest.raises(Problem) as raised:
-        domain.report(["A", "B"], readings, NOW)
+        reported(["A", "B"], readings)
 
     assert raised.value is refused
 
@@ -123,7 +139,7 @@ def test_a_throttled_system_counts_as_one_that_did_not_answer() -> None:
         domain.Reading(skus=["B"], problem=Problem(TOO_MANY_REQUESTS)),
     ]
 
-    assert domain.report(["A", "B"], readings, NOW)["complete"] is False
+    assert reported(["A", "B"], readings)["complete"] is False
 
 
 @given(st.lists(st.text(min_size=1, max_size=3), max_size=120), st.integers(1, 50))
@@ -135,8 +151,10 @@ def test_groups_hold_every_product_once_in_order(skus: list[str], size: int) -> 
 
 
 @pytest.mark.anyio
-async def test_the_examples_of_the_erp_become_the_availability_of_its_products() -> None:
-    api = API("process/inventory.v1")
+async def test_the_examples_of_the_erp_become_the_availability_of_its_products(
+    stocking: Stocking,
+) -> None:
+    api = await stocking()
 
     reply = await api.call("getAvailability", skus=["FILTER-V60-100", "GRINDER-M1", "NO-SUCH-SKU"])
 
@@ -150,8 +168,10 @@ async def test_the_examples_of_the_erp_become_the_availability_of_its_products()
 
 
 @pytest.mark.anyio
-async def test_many_products_are_read_in_groups_that_together_name_each_once() -> None:
-    api = API("process/inventory.v1", listStockLevels={"items": []})
+async def test_many_products_are_read_in_groups_that_together_name_each_once(
+    stocking: Stocking,
+) -> None:
+    api = await stocking(listStockLevels={"items": []})
     skus = [f"SKU-{number}" for number in range(100)]
 
     await api.call("getAvailability", skus=skus)
@@ -162,13 +182,13 @@ async def test_many_products_are_read_in_groups_that_together_name_each_once() -
 
 
 @pytest.mark.anyio
-async def test_a_failing_group_leaves_the_others_their_answer() -> None:
+async def test_a_failing_group_leaves_the_others_their_answer(stocking: Stocking) -> None:
     def answer(made: Made) -> Any:
         if "SKU-0" in made.arguments["skus"]:
             return DOWN
         return {"items": [level(sku, "1") for sku in made.arguments["skus"]]}
 
-    api = API("process/inventory.v1", listStockLevels=answer)
+    api = await stocking(listStockLevels=answer)
 
     reply = await api.call("getAvailability", skus=[f"SKU-{number}" for number in range(40)])
 
@@ -179,8 +199,8 @@ async def test_a_failing_group_leaves_the_others_their_answer() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_system_that_is_down_is_named_in_the_problem() -> None:
-    api = API("process/inventory.v1", listStockLevels=DOWN)
+async def test_a_system_that_is_down_is_named_in_the_problem(stocking: Stocking) -> None:
+    api = await stocking(listStockLevels=DOWN)
 
     with pytest.raises(Problem) as raised:
         await api.call("getAvailability", skus=["GRINDER-M1"])
@@ -190,7 +210,7 @@ async def test_a_system_that_is_down_is_named_in_the_problem() -> None:
 
 
 @pytest.mark.anyio
-async def test_no_more_calls_are_under_way_at_once_than_declared() -> None:
+async def test_no_more_calls_are_under_way_at_once_than_declared(stocking: Stocking) -> None:
     under_way = most = 0
 
     async def answer(_: Made) -> Any:
@@ -201,7 +221,7 @@ async def test_no_more_calls_are_under_way_at_once_than_declared() -> None:
         under_way -= 1
         return {"items": []}
 
-    api = API("process/inventory.v1", listStockLevels=answer)
+    api = await stocking(listStockLevels=answer)
 
     await api.call("getAvailability", skus=[f"SKU-{number}" for number in range(100)])
 

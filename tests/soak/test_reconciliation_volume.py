@@ -1,0 +1,63 @@
+"""A hundred thousand invoices on each side, compared in flat memory, with progress to be seen."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.process_apis.reconciliation.counterpart import EVERY, Counterpart, serving_counterpart
+from tests.process_apis.reconciliation.processes import GatewayProcess, alone
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORDS = 100_000
+WARM = 2 * EVERY
+MAX_GROWTH_BYTES = 64 * 1024 * 1024
+SECONDS = 1500.0
+
+
+def watched(gateway: GatewayProcess, run_id: str) -> tuple[int, list[int]]:
+    """Wait for a run; return the most memory it took, and what was read at each look."""
+    peak, seen = 0, []
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        peak = max(peak, gateway.resident_bytes)
+        run = gateway.run(run_id)
+        seen.append(sum(part["records"] for part in run["progress"]))
+        if run["phase"] in {"done", "failed"}:
+            assert run["phase"] == "done", run
+            return peak, seen
+        time.sleep(0.2)
+    raise AssertionError(gateway.run(run_id))
+
+
+def report(gateway: GatewayProcess, run_id: str) -> Counter[str]:
+    found: list[dict[str, Any]] = gateway.ask("GET", f"/runs/{run_id}/report").json()["items"]
+    return Counter(each["kind"] for each in found)
+
+
+@pytest.mark.timeout(SECONDS + 200)
+def test_a_hundred_thousand_records_take_no_more_memory_than_a_thousand(tmp_path: Path) -> None:
+    counterpart = Counterpart(WARM)
+    with (
+        serving_counterpart(counterpart),
+        GatewayProcess(tmp_path, alone(tmp_path, counterpart)) as gateway,
+    ):
+        baseline, _ = watched(gateway, gateway.start_run())
+        counterpart.records = RECORDS
+        began = time.monotonic()
+        run_id = gateway.start_run()
+        peak, seen = watched(gateway, run_id)
+        took = time.monotonic() - began
+        found = report(gateway, run_id)
+
+    growth = (peak - baseline) / 1024 / 1024
+    print(f"{seen[-1]} records and keys in {took:.0f} s, {growth:.1f} MiB over {baseline >> 20}")  # noqa: T201  # what it is run for
+    assert found == counterpart.expected
+    assert peak - baseline < MAX_GROWTH_BYTES
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 20, "it was to be seen how far it came"
