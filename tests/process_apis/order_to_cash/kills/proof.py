@@ -44,7 +44,7 @@ class Findings:
 
 
 async def each_story(crew: Crew, folder: Path, *, stride: int = 1) -> dict[str, Findings]:
-    """Tell every story, killed at each crash point, or at each of a stride."""
+    """Tell every story, killed at each crash point, or in the middle of each stride."""
     found = {}
     for name, story in STORIES.items():
         place = folder / name.replace(" ", "-")
@@ -61,7 +61,7 @@ class Proof:
         self._story = story
         self._folder = folder
 
-    async def each_crash_point(self, *, stride: int = 1, first: int = 1) -> Findings:
+    async def each_crash_point(self, *, stride: int = 1) -> Findings:
         """Kill a process at its first crash point, another at its second, to the last."""
         await self._prepare()
         findings = Findings()
@@ -78,7 +78,7 @@ class Proof:
                 if not killed:
                     last.set()
 
-        await asyncio.gather(*(one(point) for point in range(first, LIMIT, stride)))
+        await asyncio.gather(*(one(point) for point in range((stride + 1) // 2, LIMIT, stride)))
         return findings
 
     async def _prepare(self) -> None:
