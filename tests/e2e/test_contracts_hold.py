@@ -35,6 +35,7 @@ WITH_RULES = {
     "system/stripe.v1",
     "process/orders.v1",
     "process/inventory.v1",
+    "process/reconciliation.v1",
     "experience/storefront.v1",
 }
 

@@ -10,6 +10,7 @@ from portico.server.call import combine
 from process_apis.reconciliation.domain import Fix, Kind, Period, Subject, System
 from process_apis.reconciliation.rows import Row
 
+PAID = frozenset({"paid", "partially_paid"})
 # The ids of duplicates that a finding names; there may be thousands.
 MAX_IDS = 10
 
@@ -166,7 +167,7 @@ def _pair(
             found=found,
             at=reference.created_at,
             settled=max(reference.changed_at, other.changed_at) <= rules.settled_until,
-            fix=_fix_of_pair(subject, kind, expected, other),
+            fix=_fix_of_pair(subject, kind, reference, other),
         )
 
 
@@ -192,13 +193,16 @@ def _differ(expected: str, found: str) -> bool:
     return bool(expected and found) and expected != found
 
 
-def _fix_of_pair(subject: Subject, kind: Kind, expected: str, other: Row) -> Fix:
+def _fix_of_pair(subject: Subject, kind: Kind, reference: Row, other: Row) -> Fix:
     if kind == "name_differs":
         return "put_customer"
-    if subject.name == "invoices" and kind == "status_differs" and expected == "void":
+    if subject.name != "invoices" or kind != "status_differs":
+        return ""
+    if reference.status == "void":
         # What was paid has to be paid back first, and that is for people to do.
         return "void_invoice" if other.status == "issued" else ""
-    return ""
+    behind = reference.status in PAID and other.status in {"issued", "partially_paid"}
+    return "start_order_to_cash" if behind and reference.subscription else ""
 
 
 def _money(row: Row) -> str:

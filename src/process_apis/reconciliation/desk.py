@@ -14,7 +14,7 @@ from process_apis.reconciliation.database import Database
 from process_apis.reconciliation.domain import SUBJECTS, SubjectName, ordered
 from process_apis.reconciliation.findings import Findings, Found
 from process_apis.reconciliation.rows import in_seconds
-from process_apis.reconciliation.runs import Runs
+from process_apis.reconciliation.runs import DONE, FAILED, Runs
 from process_apis.reconciliation.stage import Stage
 from process_apis.reconciliation.starting import Order, start
 
@@ -79,6 +79,17 @@ class Desk:
         if found is None:
             raise Problem(NOT_FOUND, f"there is no run {run_id}")
         return found
+
+    async def under_way(self, run_id: str) -> Mapping[str, str]:
+        """Return a run as it is: one whose workflow died without a word of its own has failed."""
+        found = await self.run(run_id)
+        if found["phase"] in {DONE, FAILED}:
+            return found
+        state = await self.durable.parts.workflows.status(run_id)
+        if state is None or state.phase != "dead":
+            return found
+        ended = in_seconds(state.updated_at)
+        return {**found, "phase": FAILED, "cause": state.error, "ended_at": ended}
 
     async def finding(self, finding_id: str) -> Found:
         """Return a finding; raises Problem for one that is not known."""

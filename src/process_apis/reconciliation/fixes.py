@@ -12,6 +12,7 @@ import orjson
 from portico.problems import CONFLICT, CONTRACT_VIOLATION, UNPROCESSABLE, Problem
 from portico.server.call import Call
 from process_apis.reconciliation.calls import order_to_cash, quickbooks, salesforce, stripe, tryton
+from process_apis.reconciliation.comparing import PAID
 from process_apis.reconciliation.desk import Desk
 from process_apis.reconciliation.findings import Found
 
@@ -42,16 +43,23 @@ async def fix(call: Call[Desk], finding: Found) -> str:
 
 
 async def _start_order_to_cash(call: Call[Desk], finding: Found) -> str:
+    """Have an invoice billed that is not, and what was paid of it entered."""
     invoice = await _stripe_invoice(call, finding)
+    run = await order_to_cash.start_order_to_cash(call, body=await _what_to_do(call, invoice))
+    return f"run {run['id']} of order-to-cash"
+
+
+async def _what_to_do(call: Call[Desk], invoice: stripe.Invoice) -> order_to_cash.NewRun:
+    if invoice["status"] in PAID:
+        return {"invoiceId": invoice["id"]}
     subscription_id = str(_own(invoice).get("subscriptionId", ""))
     subscription = await stripe.get_subscription(call, subscription_id=subscription_id)
     if subscription.get("latestInvoiceId") != invoice["id"]:
         raise _refused(
-            f"{invoice['id']} is of an earlier period of {subscription_id}, and order-to-cash "
-            "bills the current one: enter it in the books by hand"
+            f"{invoice['id']} is not paid and of an earlier period of {subscription_id}, and "
+            "order-to-cash bills the current one: enter it in the books by hand"
         )
-    run = await order_to_cash.start_order_to_cash(call, body={"subscriptionId": subscription_id})
-    return f"run {run['id']} of order-to-cash"
+    return {"subscriptionId": subscription_id}
 
 
 async def _put_invoice(call: Call[Desk], finding: Found) -> str:

@@ -44,7 +44,7 @@ async def list_runs(call: Call[Desk], *, limit: int, cursor: str | None = None) 
 async def get_run(call: Call[Desk], *, run_id: str) -> dict[str, Any]:
     """Return a run and how far it came."""
     desk = call.resources
-    found = await desk.run(run_id)
+    found = await desk.under_way(run_id)
     return mapping.detail(found, await desk.stage.places(run_id), await desk.runs.counts(run_id))
 
 

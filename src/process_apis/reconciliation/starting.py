@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from portico.workflow.workflows import Workflows
-from process_apis.reconciliation.domain import NAME, SUBJECTS, SubjectName
+from process_apis.reconciliation.domain import NAME, SUBJECTS, SubjectName, ordered
 from process_apis.reconciliation.rows import in_seconds
 
 SCHEDULE = "schedule"
@@ -42,7 +42,7 @@ def nightly(scheduled: datetime, period_days: int) -> Order:
     return Order(
         run_id=f"nightly-{at}",
         started_by=SCHEDULE,
-        subjects=list(SUBJECTS),
+        subjects=ordered(list(SUBJECTS)),
         since=in_seconds(scheduled - timedelta(days=period_days)),
         until=at,
         requested_at=at,

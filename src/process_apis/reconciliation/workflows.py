@@ -24,6 +24,7 @@ from process_apis.reconciliation.domain import (
     Listing,
     Period,
     Run,
+    SubjectName,
     comparison,
     listings,
     ordered,
@@ -65,9 +66,8 @@ class Reconciliation:
         begun_at: str = await _step("begin", self._begin, order)
         run = self._run_of(order, begun_at)
         await self._read_all(run)
-        await _step("go on", self._runs.go_on, run.run_id, COMPARING)
         for subject in ordered(run.subjects):
-            await _step(comparison(subject), self._comparer.compare, run, subject)
+            await _step(comparison(subject), self._compare, run, subject)
         await _step("clear", self._clear, run)
         await _step("end", self._end, run)
         return {"phase": DONE}
@@ -106,7 +106,6 @@ class Reconciliation:
                 raise DeadLetterError(failures[0]["cause"], system=failures[0]["system"])
             await _step("wait", self._wait, run.run_id, cause)
             await DBOS.sleep_async(self._settings.retry_seconds)
-            await _step("go on", self._runs.go_on, run.run_id, READING)
 
     async def _read(
         self, run: Run, lists: Sequence[Listing]
@@ -118,11 +117,21 @@ class Reconciliation:
             if waits_for(listing, left):
                 left.append(listing)
                 continue
-            outcome = await _step(listing.work, self._reader.read, run, listing)
+            outcome = await _step(listing.work, self._read_list, run, listing)
             if outcome["failed"]:
                 left.append(listing)
                 failures.append(outcome)
         return left, failures
+
+    # A replay of a dead letter begins with any of these, and the run is under way again.
+
+    async def _read_list(self, run: Run, listing: Listing) -> dict[str, Any]:
+        await self._runs.go_on(run.run_id, READING)
+        return await self._reader.read(run, listing)
+
+    async def _compare(self, run: Run, subject: SubjectName) -> None:
+        await self._runs.go_on(run.run_id, COMPARING)
+        await self._comparer.compare(run, subject)
 
     async def _wait(self, run_id: str, cause: str) -> None:
         at = datetime.now(UTC) + timedelta(seconds=self._settings.retry_seconds)

@@ -18,14 +18,14 @@ class _Arriving(Connection):
 
     def __init__(self) -> None:
         super().__init__(parser_class=ReplyParser, protocol=3)
-        self._reader = self.arriving = asyncio.StreamReader()
-        self._parser.on_connect(self)  # type: ignore[no-untyped-call]  # redis-py declares none
+        self.stream = self._reader = asyncio.StreamReader()
+        parser_of(self).on_connect(self)  # type: ignore[no-untyped-call]  # redis-py declares none
 
     def feed(self, data: bytes) -> None:
-        self.arriving.feed_data(data)
+        self.stream.feed_data(data)
 
     def end(self) -> None:
-        self.arriving.feed_eof()
+        self.stream.feed_eof()
 
 
 async def test_all_replies_that_have_arrived_come_at_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 from gateway.config import Config
 from portico.sandbox.faults import Faults
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
-from tests.process_apis.order_to_cash.conftest import UNLIMITED, settings, systems
+from tests.process_apis.order_to_cash.conftest import SECRET, UNLIMITED, settings, systems
 from tests.support.serving import Served, eventually, serving
 from tests.support.tryton import (  # noqa: F401  # fixtures, and the hook that allows for the set-up
     pytest_collection_modifyitems,
@@ -60,7 +60,8 @@ def configuration(
         "exposed": True,
         "settings": {"base_url": endpoint.base_url, "key": endpoint.key_reference},
     }
-    return {**found, "webhooks": {}}
+    # Nothing is killed here, and a busy machine is not to look like a database that is away.
+    return {**found, "webhooks": {}, "workflows": {}}
 
 
 @dataclass(slots=True)
@@ -152,6 +153,12 @@ class Network:
         }
         made = self.put("PUT", f"/system/stripe/v1/subscriptions/by-key/{uuid4().hex}", body)
         return str(made["latestInvoiceId"])
+
+    def at_stripe(self, path: str, **values: str) -> None:
+        """Do something in Stripe itself, as customers and their cards do."""
+        bearer = {"authorization": f"Bearer {SECRET}"}
+        url = f"{self.running['stripe'].url}/v1/{path}"
+        assert self.served.client.post(url, data=values, headers=bearer).is_success
 
     def billed(self) -> tuple[str, str]:
         """Subscribe a customer and bring it to the books; return both numbers of the invoice."""

@@ -48,7 +48,7 @@ def alone(folder: Path, counterpart: Counterpart, **own: Any) -> dict[str, Any]:
             }
         },
         "rate_limits": {},
-        "workflows": {"lease_seconds": 1.0},
+        "workflows": {"lease_seconds": 3.0},
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from process_apis.order_to_cash import domain as order_to_cash
+from process_apis.order_to_cash.domain import current_sale
 from process_apis.reconciliation.comparing import Difference, Group, Rules, compare
 from process_apis.reconciliation.domain import SUBJECTS, Period, Run, listings
 from process_apis.reconciliation.findings import fate
@@ -130,6 +130,24 @@ def test_a_void_invoice_that_was_paid_in_the_books_is_for_people() -> None:
     assert by_status == {"issued": "void_invoice", "partially_paid": "", "paid": ""}
 
 
+@pytest.mark.parametrize(
+    ("subscription", "stripe", "books", "fix"),
+    [
+        ("sub_1", "paid", "issued", "start_order_to_cash"),
+        ("sub_1", "partially_paid", "issued", "start_order_to_cash"),
+        ("sub_1", "issued", "paid", ""),
+        ("", "paid", "issued", ""),
+    ],
+)
+def test_what_was_paid_in_stripe_is_entered_by_order_to_cash(
+    subscription: str, stripe: str, books: str, fix: str
+) -> None:
+    paid, entered = row(status=stripe, subscription=subscription), row(status=books)
+    groups: Any = {"stripe": group(paid), "quickbooks": group(entered)}
+
+    assert [each.fix for each in compare(INVOICES, "A-1", groups, RULES)] == [fix]
+
+
 def test_a_difference_waits_until_its_records_have_settled() -> None:
     young = missing(created_at="2026-11-20T12:30:00Z")
     known: dict[str, Any] = {"state": "open", "fingerprint": young.fingerprint, "fixed_at": ""}
@@ -170,9 +188,9 @@ def test_a_finding_is_the_same_whatever_its_values() -> None:
 
 
 def test_an_invoice_has_the_number_that_order_to_cash_gives_it() -> None:
-    subscription = {"id": "sub_1", "latestInvoiceId": "in_1"}
+    sale = current_sale({"id": "sub_1", "latestInvoiceId": "in_1"})
 
-    assert document_number("sub_1", "in_1") == order_to_cash.current_sale(subscription).number
+    assert document_number("sub_1", "in_1") == sale.number
 
 
 def test_a_customer_without_a_name_in_stripe_is_compared_by_its_key_alone() -> None:

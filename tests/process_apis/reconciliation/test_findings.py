@@ -15,6 +15,8 @@ from tests.support.serving import eventually
 if TYPE_CHECKING:
     from tests.process_apis.reconciliation.conftest import Network
 
+CARD = "pm_card_visa"
+
 
 def about(network: Network, subject: str, record_id: str) -> dict[str, Any]:
     """Compare, and return the finding about a record."""
@@ -47,6 +49,27 @@ def test_an_unbilled_subscription_is_billed_and_the_next_run_is_clean(network: N
     assert network.finding(finding["id"])["state"] == "resolved"
     assert network.fix(finding["id"]).status_code == 409
     assert invoices(network) == before + 1
+
+
+def test_what_was_paid_in_stripe_is_entered_in_the_books(network: Network) -> None:
+    """Of an invoice that was billed, and of one that was not."""
+    billed, number = network.billed()
+    unbilled = network.subscribe()
+    for invoice_id in (billed, unbilled):
+        network.at_stripe(f"invoices/{invoice_id}/pay", payment_method=CARD)
+    paid, missing = about(network, "invoices", billed), about(network, "invoices", unbilled)
+    payments = len(network.table("quickbooks", "Payment"))
+
+    fixed = [network.fix(finding["id"]) for finding in (paid, missing)]
+    there = eventually(lambda: len(network.table("quickbooks", "Payment")) == payments + 2, SECONDS)
+    after = {found["id"] for found in network.compared("invoices")}
+
+    assert (paid["kind"], paid["expected"], paid["found"]) == ("status_differs", "paid", "issued")
+    assert missing["kind"] == "missing"
+    assert [answer.status_code for answer in fixed] == [200, 200]
+    assert there
+    assert network.books_invoice(number)["Balance"] == 0
+    assert not after & {paid["id"], missing["id"]}
 
 
 def test_an_invoice_without_subscription_is_entered_in_the_books(network: Network) -> None:

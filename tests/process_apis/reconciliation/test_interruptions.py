@@ -116,6 +116,32 @@ def test_a_system_that_stays_away_is_a_dead_letter_until_it_is_replayed(
     assert kinds(report) == counterpart.expected
 
 
+def test_the_clock_starts_runs_of_everything_that_follow_one_another(
+    counterpart: Counterpart, tmp_path: Path
+) -> None:
+    counterpart.records = EVERY
+    config = alone(tmp_path, counterpart, schedule="*/3 * * * * *", period_days=365)
+    config["public_url"] = PUBLIC_URL
+    with serving(Config.model_validate(config), only=["process/reconciliation"]) as served:
+
+        def runs() -> list[dict[str, Any]]:
+            items: list[dict[str, Any]] = ask(served, "GET", f"{BASE}/runs")["items"]
+            return [run for run in items if run["phase"] == "done"]
+
+        assert eventually(lambda: len(runs()) >= 2, SECONDS)
+        first, second = runs()[-1], runs()[-2]
+        reports = [ask(served, "GET", f"{BASE}/runs/{run['id']}/report") for run in (first, second)]
+        findings = ask(served, "GET", f"{BASE}/findings")["items"]
+
+    assert first["id"].startswith("nightly-")
+    assert first["startedBy"] == "schedule"
+    assert first["subjects"] == ["customers", "orders", "invoices"]
+    assert first["endedAt"] <= second["begunAt"], "runs follow one another"
+    assert reports[0]["items"] == reports[1]["items"]
+    assert kinds(reports[0]) == counterpart.expected
+    assert len(findings) == len(reports[0]["items"]), "and a finding is one, whoever saw it"
+
+
 @pytest.mark.timeout(240)  # three processes are started
 def test_a_run_goes_on_where_its_process_was_killed(
     counterpart: Counterpart, tmp_path: Path
