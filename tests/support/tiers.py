@@ -124,6 +124,7 @@ class API:
 
     def __init__(self, name: str, *, resources: Any = None, **answers: Any) -> None:
         self.contract = contracts()[name]
+        self.resources = resources
         self.canned = Canned(answers)
         self.seconds = 5.0
         handlers = bind(self.contract, importlib.import_module(f"{self.contract.package}.handlers"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,13 +69,23 @@ class WorkflowState:
     def first_failed_step(self) -> int:
         """Return the step that a replay begins with.
 
-        1. A step that raised, or whose outcome says that it failed: what came before has happened.
-        2. Otherwise what follows the last step.
+        1. The first of the failed steps, in a row, that it ended with: what came before has
+           happened, also what failed at first and was made good by a further try.
+        2. Otherwise the first step that raised, or whose outcome says that it failed.
+        3. Otherwise what follows the last step.
         """
+        at_the_end = self._failed_at_the_end()
+        if at_the_end:
+            return at_the_end[-1].number
         for step in self.steps:
             if step.failed:
                 return step.number
         return self.steps[-1].number + 1 if self.steps else 1
+
+    def _failed_at_the_end(self) -> Sequence[StepState]:
+        """Return the steps that failed after the last that did not, the last first."""
+        tried = [step for step in reversed(self.steps) if step.name != _SLEEP]
+        return list(itertools.takewhile(lambda step: step.failed, tried))
 
 
 def state_from(status: WorkflowStatus, steps: Sequence[StepInfo] = ()) -> WorkflowState:

@@ -94,6 +94,5 @@ def refusal(result: Mapping[str, Any]) -> Problem:
     status, cause = result["status"], str(result["cause"])
     if status == CONFLICT.status:
         return Problem(CONFLICT, cause)
-    # The system broke its contract, or refuses this gateway: not for the caller to correct.
-    broken = status >= 500 or status in {401, 403}
-    return Problem(BAD_UPSTREAM if broken else UNPROCESSABLE, cause)
+    # A system that refuses this gateway is not for the caller to correct.
+    return Problem(BAD_UPSTREAM if status in {401, 403} else UNPROCESSABLE, cause)

@@ -12,7 +12,7 @@ from typing import Any
 
 from dbos import DBOS
 
-from portico.problems import UNPROCESSABLE
+from portico.problems import INTERNAL_ERROR, UNPROCESSABLE
 from portico.workflow.definition import Workflow
 from portico.workflow.errors import DeadLetterError
 from portico.workflow.steps import Outcome, Steps
@@ -109,7 +109,8 @@ class PlaceOrder:
         failure = outcome.failure
         if failure is None:
             return outcome.body
-        if failure.passing:
+        if failure.passing or failure.status >= INTERNAL_ERROR.status:
+            # What broke its contract has refused nothing: it may have done what it was asked.
             raise DeadLetterError(str(failure), system=failure.system)
         raise RefusedError(failure.status, f"{failure.system}: {failure}")
 

@@ -12,14 +12,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.problems import CONFLICT, NOT_FOUND, SYSTEM_UNAVAILABLE, UNPROCESSABLE, Problem
+from portico.durable import DurableParts
+from portico.problems import (
+    CONFLICT,
+    CONTRACT_VIOLATION,
+    NOT_FOUND,
+    SYSTEM_UNAVAILABLE,
+    UNPROCESSABLE,
+    Problem,
+)
 from portico.server.call import Caller
 from process_apis.orders import domain, mapping, placement
+from process_apis.orders.app import Placing
 from process_apis.orders.calls.catalog import Product
 from process_apis.orders.calls.inventory import Availability
 from process_apis.orders.calls.tryton import Customer
 from process_apis.orders.models import OrderRequest
 from tests.support.tiers import API, Made, contracts, response_example
+from tests.support.until import until
 
 DOWN = Problem(SYSTEM_UNAVAILABLE, "tryton does not answer", extensions={"system": "tryton"})
 TAKEN = Problem(CONFLICT, "another sale has this reference")
@@ -499,14 +509,19 @@ async def test_an_order_that_takes_too_long_is_answered_202_and_placed_later(
 
 @pytest.mark.anyio
 async def test_an_outage_shows_its_tries_and_the_next_one(ordering: Ordering) -> None:
-    api = await ordering(answer_seconds=0.5, first_retry_seconds=3600.0, confirmSale=DOWN)
+    api = await ordering(answer_seconds=0.1, first_retry_seconds=3600.0, confirmSale=DOWN)
 
     reply = await api.call("createOrder", body=REQUEST, key="k")
+    begun: Any = reply.body
 
-    body: Any = reply.body
-    assert reply.status == 202
-    assert body["steps"][-1] == {"step": "confirm the order", "tries": 1, "failed": True}
-    assert datetime.fromisoformat(body["nextTryAt"]) > datetime.now(UTC)
+    async def waiting() -> Any:
+        found: Any = (await api.call("getPlacement", placementId=begun["id"])).body
+        return found if "nextTryAt" in found else None
+
+    shown: Any = await until(waiting)
+    assert (reply.status, shown["phase"]) == (202, "placing")
+    assert shown["steps"][-1] == {"step": "confirm the order", "tries": 1, "failed": True}
+    assert datetime.fromisoformat(shown["nextTryAt"]) > datetime.now(UTC)
 
 
 @pytest.mark.anyio
@@ -517,6 +532,11 @@ async def test_a_placement_that_does_not_exist_is_not_found(ordering: Ordering) 
         await api.call("getPlacement", placementId=f"place-{'0' * 40}-1")
 
     assert raised.value.status == 404
+
+
+def parts(api: API) -> DurableParts:
+    placing: Placing = api.resources
+    return placing.durable.parts
 
 
 def payment(status: str) -> Any:
@@ -632,6 +652,44 @@ async def test_money_that_cannot_be_taken_is_for_people_to_see_to(ordering: Orde
     assert (reply.status, body["phase"]) == (202, "dead")
     assert body["cause"] == "stripe: payment pi_1 is canceled"
     assert "cancelSale" not in api.canned.operations()
+
+
+@pytest.mark.anyio
+async def test_a_confirmation_that_cannot_be_understood_is_no_refusal(ordering: Ordering) -> None:
+    """The sale may be binding: nothing is undone."""
+    broken = Problem(CONTRACT_VIOLATION, "the answer has no status")
+    api = await ordering(putPayment=payment("authorized"), confirmSale=broken)
+
+    reply = await api.call("createOrder", body={**REQUEST, "payment": CARD}, key="k")
+
+    body: Any = reply.body
+    assert (reply.status, body["phase"]) == (202, "dead")
+    assert api.canned.operations()[-1] == "confirmSale"
+
+
+@pytest.mark.anyio
+async def test_a_replay_goes_on_where_it_ended_and_not_where_it_had_stumbled(
+    ordering: Ordering,
+) -> None:
+    """Created at the second try, confirmed, not charged: the sale that there is is its own."""
+    creating = [DOWN, canned("system/tryton.v1", "createSale")]
+    expired = Problem(CONFLICT, "payment pi_1 is held", extensions={"system": "stripe"})
+    capturing = [expired, payment("captured")]
+    api = await ordering(
+        createSale=lambda _: creating.pop(0),
+        putPayment=payment("authorized"),
+        capturePayment=lambda _: capturing.pop(0),
+    )
+    request = {**REQUEST, "payment": CARD}
+    dead: Any = (await api.call("createOrder", body=request, key="k")).body
+    assert dead["phase"] == "dead"
+
+    assert await parts(api).workflows.replay(dead["id"])
+    reply = await api.call("createOrder", body=request, key="k")
+
+    assert reply.status == 201
+    assert api.canned.operations()[-2:] == ["capturePayment"] * 2
+    assert api.canned.operations().count("createSale") == 2
 
 
 @pytest.mark.anyio
