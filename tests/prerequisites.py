@@ -1,8 +1,8 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
 As root on a Debian system: Chromium for pages, a second Redis, NATS, PostgreSQL. Where npm is:
-emulate, SAP's runtime with SAP's service definitions, and Prism with Stripe's OpenAPI document, into a
-cache of this user. Elsewhere those tests are skipped, with one summary at the end of the run.
+emulate, SAP's runtime with SAP's service definitions, and Prism with Stripe's OpenAPI document,
+into a cache of this user. Elsewhere those tests are skipped, with a summary at the end of the run.
 """
 
 from __future__ import annotations
