@@ -1,21 +1,23 @@
 """Installs what tests need beyond Python, where that is possible without asking.
 
 As root on a Debian system: Chromium for pages, a second Redis, NATS, PostgreSQL. Where npm is:
-emulate, and SAP's runtime with SAP's service definitions, into a cache of this user. Elsewhere
-those tests are skipped, with one summary at the end of the run.
+emulate, SAP's runtime with SAP's service definitions, and Prism with Stripe's OpenAPI document,
+into a cache of this user. Elsewhere those tests are skipped, with a summary at the end of the run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.support import cap, emulate
+from tests.support import cap, emulate, prism
 
 PROGRAMS = {  # program: Debian package
     "chromium": "chromium",
@@ -40,12 +42,23 @@ def main() -> int:
 def _install_counterparts() -> None:
     if not emulate.install():
         print(f"emulate {emulate.VERSION} cannot be installed; tests that need it will be skipped")
-    if cap.is_installed() or shutil.which("npm") is None:
+    if shutil.which("npm") is None:
         return
-    print("installing SAP's runtime for the tests (about half a minute) …", flush=True)
+    if not cap.is_installed():
+        print("installing SAP's runtime for the tests (about half a minute) …", flush=True)
+        with _told(cap.UnavailableError):
+            cap.install()
+    if not prism.is_installed():
+        print("installing Prism and Stripe's document for the tests (half a minute) …", flush=True)
+        with _told(prism.UnavailableError):
+            prism.install()
+
+
+@contextlib.contextmanager
+def _told(unavailable: type[Exception]) -> Iterator[None]:
     try:
-        cap.install()
-    except cap.UnavailableError as error:
+        yield
+    except unavailable as error:
         print(f"this machine lacks {error}; tests that need them will be skipped")
 
 

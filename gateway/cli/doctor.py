@@ -48,6 +48,10 @@ def run(options: argparse.Namespace) -> int:
     }
     chosen = [name for name in contracts if options.system in {None, _short(name)}]
     if not chosen:
+        for name in off:
+            if _short(name) == options.system:
+                hint = "switch it on under apis"
+                raise CannotRunError(f"there is no {options.system}", f"{name} is off", hint)
         known = ", ".join(_short(name) for name in contracts) or "none"
         raise CannotRunError(
             f"there is no system {options.system}", f"the systems are {known}", "name one of them"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.authorization_server import Offered, client_record
 from gateway.choice import choose
 from gateway.composition import load_contracts, settings_of
-from gateway.config import Config, ConfigError, load_config
+from gateway.config import Client, Config, ConfigError, load_config
 from gateway.config.secrets import SecretStore
 from portico.contract import Contract
 
@@ -83,3 +85,22 @@ def test_everything_that_is_missing_is_told_at_once(
     assert "system/stripe.v1.settings: lacks api_key and account" in told
     assert "sap" not in told
     assert "`off`" in raised.value.hint
+
+
+def test_a_client_keeps_the_scopes_of_an_api_that_is_off(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("a secret of the tests")
+    client = Client(secret=f"file:{secret}", scopes=["customer-360:read"])
+    offered = Offered(
+        scopes=["orders:read"],
+        withheld_scopes=["customer-360:read"],
+        scope_texts={},
+        resources=[],
+        names=[],
+        is_all=True,
+    )
+    record = client_record("back-office", client, SecretStore(tmp_path), offered)
+
+    assert record.scopes == {"customer-360:read"}
+    with pytest.raises(ConfigError, match="no contract declares"):
+        client_record("other", client, SecretStore(tmp_path), replace(offered, withheld_scopes=()))

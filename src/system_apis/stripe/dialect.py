@@ -1,4 +1,8 @@
-"""What Stripe's errors mean (docs.stripe.com/api/errors, docs.stripe.com/error-low-level)."""
+"""What Stripe's errors mean (docs.stripe.com/api/errors, docs.stripe.com/error-low-level).
+
+stripe-python confirms Stripe-Should-Retry, obeyed above the status, and that a 409 is one to try
+again. Unverified: that 409 is what a key gets whose first request is not over.
+"""
 
 from __future__ import annotations
 

@@ -56,6 +56,14 @@ def test_an_unknown_system_is_named(tmp_path: Path) -> None:
     assert "quickbooks" in done.stderr
 
 
+def test_a_system_that_is_switched_off_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "portico.yaml").write_text("apis: {system/sap.v1: off}\n")
+    done = doctor(tmp_path, "sap")
+
+    assert done.returncode == 3
+    assert "cause: system/sap.v1 is off" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("url", "error", "cause"),
     [

@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portico.connectors.failures import ConnectorError, OutOfTimeError, RefusedError
@@ -17,6 +16,7 @@ from portico.crossref.engine import open_engine
 from portico.crossref.records import Key, Link
 from portico.crossref.schema import migrate
 from portico.crossref.store import CrossReferences
+from tests.support.postgres import Postgres
 
 KEY = Key(entity="customer", canonical_id="C-1", system="vendor", instance="test")
 SECONDS = 10.0
@@ -123,8 +123,8 @@ ROUNDS = st.lists(
 )
 
 
-async def play(keyed: bool, rounds: list[Round], file: Path) -> None:
-    engine = open_engine(f"sqlite:///{file}")
+async def play(keyed: bool, rounds: list[Round], url: str) -> None:
+    engine = open_engine(url)
     migrate(engine)
     vendor = Vendor(keyed)
     world = World(CrossReferences(engine, clock=lambda: world.now), vendor)
@@ -161,4 +161,16 @@ async def play(keyed: bool, rounds: list[Round], file: Path) -> None:
 @given(keyed=st.booleans(), rounds=ROUNDS)
 def test_there_is_one_record_and_it_is_linked(keyed: bool, rounds: list[Round]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(play(keyed, rounds, Path(folder) / "references.sqlite"))
+        asyncio.run(play(keyed, rounds, f"sqlite:///{folder}/references.sqlite"))
+
+
+# A database takes a quarter of a second to make, so there are fewer.
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(keyed=st.booleans(), rounds=ROUNDS)
+def test_so_it_is_on_postgresql(postgresql: Postgres, keyed: bool, rounds: list[Round]) -> None:
+    asyncio.run(play(keyed, rounds, postgresql.new_database()))

@@ -55,6 +55,12 @@ async def test_a_lost_response_is_asked_for_again_and_there_is_one_customer(
     assert (link.state, link.external_id) == ("linked", customer["id"])
 
 
+async def test_a_reset_connection_is_made_again(company: Company) -> None:
+    company.running.faulty.set(Faults(resets=2))
+
+    assert (await put(company))["name"] == "New"
+
+
 async def test_a_429_without_a_header_is_a_minute_for_everyone(company: Company) -> None:
     await company.api.invoke("getCustomer", {"customerId": "1"})
     company.running.faulty.set(Faults(throttled=1))
