@@ -43,7 +43,8 @@ class Conflicts:
 
         `cause` is the run that found it: the same one opens it once.
         """
-        conflict_id = combine("conflict", cause, finding.kind, finding.subject)
+        named = (finding.customer_id, finding.kind, finding.subject)
+        conflict_id = combine("conflict", cause, *named)
         row = {
             "conflict_id": conflict_id,
             "customer_id": finding.customer_id,
