@@ -96,8 +96,7 @@ def test_what_another_than_the_owner_says_is_put_back_and_recorded(network: Netw
 
 def test_a_field_of_nobody_that_two_changed_waits_for_somebody(network: Network) -> None:
     customer_id, records = network.new_customer()
-    network.change("salesforce", records["salesforce"], addresses=[BREDA])
-    network.change("quickbooks", records["quickbooks"], addresses=[GOUDA])
+    network.move_at_once(records, in_crm="Breda", in_books="Gouda")
     assert eventually(lambda: network.conflicts(customer_id), PATIENCE_SECONDS), network.state()
     (conflict,) = network.conflicts(customer_id)
     assert conflict["subject"] == "billingAddress"
