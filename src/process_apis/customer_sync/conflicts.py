@@ -43,7 +43,8 @@ class Conflicts:
 
         `cause` is the run that found it: the same one opens it once.
         """
-        conflict_id = combine("conflict", cause, finding.kind, finding.subject)
+        named = (finding.customer_id, finding.kind, finding.subject)
+        conflict_id = combine("conflict", cause, *named)
         row = {
             "conflict_id": conflict_id,
             "customer_id": finding.customer_id,
@@ -176,6 +177,10 @@ def check_resolution(conflict: Mapping[str, Any], resolution: Mapping[str, Any])
         raise Problem(UNPROCESSABLE, f"{resolution['system']} says nothing of it")
     if "customerId" in resolution and resolution["customerId"] not in detail["candidates"]:
         raise Problem(UNPROCESSABLE, f"{resolution['customerId']} is not one of the candidates")
+    if "value" in resolution:
+        is_address = isinstance(resolution["value"], dict)
+        if is_address != (conflict["subject"] == "billingAddress"):
+            raise Problem(UNPROCESSABLE, f"{conflict['subject']} is not of that form")
     actions = {"match": {"new"}, "refusal": {"retry", "leave"}}
     if "action" in resolution and resolution["action"] not in actions[kind]:
         raise Problem(UNPROCESSABLE, f"the action is not one for a conflict of kind {kind}")

@@ -97,7 +97,8 @@ def decide(
     after = {name: each.value for name, each in verdicts.items() if each.value is not None}
     closed = {name for name, each in verdicts.items() if each.dispute is None} - disputed.keys()
     writes = {side.system: _due(side, after, closed, verdicts) for side in sides}
-    for system in create_in:
+    # No system takes a customer without a name; it is in dispute before anything is agreed.
+    for system in create_in if "name" in after else ():
         writes[system] = {name: after[name] for name in after if system in HOLDERS[name]}
     return Decision(
         agreed=after,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from portico.connectors.failures import as_problems
-from portico.connectors.pages import from_cursor, page_reply
+from portico.connectors.pages import from_cursor, no_such_page, page_reply
 from portico.crossref.records import Key, Link
 from portico.problems import CONFLICT, NOT_FOUND, Problem
 from portico.server.call import Call, Reply, combine
@@ -15,12 +16,14 @@ from process_apis.customer_sync.app import Parts
 from process_apis.customer_sync.conflicts import check_resolution
 from process_apis.customer_sync.looks import ENTITY
 
+_IDS = re.compile(r"CU-[0-9A-F]{16}|[0-9a-f]{40}")
+
 
 async def list_synced_customers(
     call: Call[Parts], *, waiting: bool, limit: int, cursor: str | None = None
 ) -> Reply:
     """Return one page of customers."""
-    after = from_cursor(cursor) if cursor else ""
+    after = _position(cursor)
     with as_problems():
         found = await call.resources.customers.page(after, limit, waiting=waiting)
     last = found[limit - 1]["customer_id"] if len(found) > limit else None
@@ -84,7 +87,7 @@ async def list_conflicts(
 ) -> Reply:
     """Return one page of conflicts."""
     filters = {"state": state, "kind": kind, "customer_id": customer_id}
-    after = from_cursor(cursor) if cursor else ""
+    after = _position(cursor)
     with as_problems():
         found = await call.resources.conflicts.page(after, limit, filters)
     last = found[limit - 1]["conflict_id"] if len(found) > limit else None
@@ -120,6 +123,16 @@ async def list_synced_systems(call: Call[Parts]) -> dict[str, Any]:
     """Return the last look at each system."""
     with as_problems():
         return mapping.systems(await call.resources.looks.all())
+
+
+def _position(cursor: str | None) -> str:
+    """Return the id that a page begins after; raises Problem for a cursor never given out."""
+    if cursor is None:
+        return ""
+    position = from_cursor(cursor)
+    if _IDS.fullmatch(position) is None:
+        raise no_such_page()
+    return position
 
 
 async def _customer(parts: Parts, customer_id: str) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -58,9 +59,16 @@ class Database:
 
 def put_row(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
     """Write a row, instead of the one of its key if there is one."""
-    key = sa.and_(*(column == row[column.name] for column in table.primary_key.columns))
-    connection.execute(sa.delete(table).where(key))
-    connection.execute(sa.insert(table).values(**row))
+    keys = [column.name for column in table.primary_key.columns]
+    insert = _insert(connection, table).values(**row)
+    others = {name: insert.excluded[name] for name in row if name not in keys}
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=others))
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert that can say what happens on a conflict."""
+    is_postgres = connection.dialect.name == "postgresql"
+    return postgresql.insert(table) if is_postgres else sqlite.insert(table)
 
 
 class Customers:
@@ -86,11 +94,8 @@ class Customers:
         }
 
         def begin(connection: sa.Connection) -> None:
-            wanted = sa.select(CUSTOMERS.c.customer_id).where(
-                CUSTOMERS.c.customer_id == customer_id
-            )
-            if connection.execute(wanted).one_or_none() is None:
-                connection.execute(sa.insert(CUSTOMERS).values(**row))
+            insert = _insert(connection, CUSTOMERS).values(**row)
+            connection.execute(insert.on_conflict_do_nothing())
 
         await self._database.run(begin)
 
@@ -151,7 +156,8 @@ class Records:
             tokens = [] if state == "gone" else identity.tokens
             if tokens:
                 rows = [{**place, "token": token[:400]} for token in tokens]
-                connection.execute(sa.insert(TOKENS), rows)
+                insert = _insert(connection, TOKENS).values(rows)
+                connection.execute(insert.on_conflict_do_nothing())
 
         await self._database.run(take_in)
 

@@ -229,3 +229,26 @@ async def test_a_database_that_cannot_be_used_is_told_once_and_as_503_later(
         with pytest.raises(UnavailableError) as raised:
             await references.find(KEY)
     assert problem_of(raised.value).status == 503
+
+
+async def test_a_survivor_takes_over_what_it_lacks_itself(references: CrossReferences) -> None:
+    elsewhere = replace(KEY, system="tryton")
+    survivor, merged = replace(KEY, canonical_id="C-2"), KEY
+    await references.adopt(survivor, "cus_2", "C-2")
+    await references.adopt(merged, "cus_1", "C-1")
+    await references.adopt(replace(elsewhere, canonical_id="C-1"), "7", "C-1")
+    await references.merge("customer", "C-1", "C-2")
+
+    for _ in range(2):
+        await references.take_over("customer", "C-1", "C-2")
+
+    taken = await references.find(replace(elsewhere, canonical_id="C-2"))
+    own = await references.find(survivor)
+    assert taken is not None
+    assert own is not None
+    assert (taken.external_id, own.external_id) == ("7", "cus_2")
+    assert await references.survivor("customer", "C-1") == "C-2"
+    assert await references.survivor("customer", "C-3") == "C-3"
+    merged_link = await references.find_external("customer", "stripe", "acct_1", "cus_1")
+    assert merged_link is not None
+    assert merged_link.key.canonical_id == "C-1"

@@ -18,6 +18,8 @@ from gateway.config import Config
 from gateway.sandboxes import SANDBOXES
 from portico.sandbox.running import Running, run_sandboxes
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
+from system_apis.salesforce.sandbox.objects import OBJECTS
+from system_apis.salesforce.sandbox.store import Saving
 from tests.support import tryton as real_tryton
 from tests.support.serving import PUBLIC_URL, Served, eventually, serving
 from tests.support.tryton import pytest_collection_modifyitems, tryton_data
@@ -146,6 +148,17 @@ class Network:
         path = f"/system/{system}/v1/customers/{record_id}"
         answer = self.ask(method, path, json=values)
         assert answer.is_success, answer.text
+
+    def move_at_once(self, records: Mapping[str, str], *, in_crm: str, in_books: str) -> None:
+        """Let two people change the address of a customer between two looks."""
+        crm: Any = self.running["salesforce"].sandbox
+        books: Any = self.running["quickbooks"].sandbox
+        token = books.state.table("Customer")[records["quickbooks"]]["SyncToken"]
+        there = {"Id": records["quickbooks"], "SyncToken": token, "sparse": True}
+        saving = Saving(version="v68.0", allow_duplicates=True)
+        account, store = OBJECTS["account"], crm.org.data.store
+        store.update(account, records["salesforce"], {"BillingCity": in_crm}, saving)
+        books.books.post("Customer", {**there, "BillAddr": {"City": in_books}}, "")
 
     def customer(self, name: str) -> Any:
         """Return a customer that is in all systems, by its name; None until it is."""

@@ -125,6 +125,18 @@ def test_a_system_that_is_to_get_the_customer_gets_what_it_can_hold() -> None:
     assert decision.writes == {system: held(system, ALL) for system in ("tryton", "quickbooks")}
 
 
+def test_a_customer_whose_name_is_in_dispute_is_created_nowhere() -> None:
+    sides = [
+        Side(system="tryton", now={"name": "Quay Nine"}),
+        Side(system="quickbooks", now={"name": "Quay 9"}),
+    ]
+
+    decision = decide({}, sides, OWNERS, {}, ["salesforce"])
+
+    assert [each.field for each in decision.disputes] == ["name"]
+    assert decision.writes == {}
+
+
 def test_what_its_owner_emptied_stays_empty_there_and_is_filled_elsewhere() -> None:
     sides = [in_step("salesforce", phone=None), in_step("tryton", phone=None)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from portico.sandbox.faults import Faults
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from tests.process_apis.customer_sync.conftest import PATIENCE_SECONDS, SEEDED, SYNC, SYSTEMS
 from tests.support.serving import eventually
@@ -49,6 +50,38 @@ def test_a_customer_of_the_crm_appears_in_the_others_once(network: Network) -> N
         assert found["phone"].replace(" ", "") == "+31105550909"
         assert city(network, system, records[system]) == "Breda"
     assert records["tryton"] == customer_id
+
+
+def test_a_customer_waits_for_a_system_that_is_down(network: Network) -> None:
+    name = f"Quay {uuid4().hex[:8]}"
+    books = network.running["quickbooks"].faulty
+    books.set(Faults(unavailable_seconds=3600))
+    network.make_account(name)
+
+    def waits() -> bool:
+        waiting = network.items(f"{SYNC}/customers?waiting=true")
+        return [each["waitingFor"] for each in waiting if each.get("name") == name] == [
+            "quickbooks"
+        ]
+
+    assert eventually(waits, PATIENCE_SECONDS), network.state()
+    assert eventually(lambda: network.named("tryton", name), PATIENCE_SECONDS)
+    books.set(Faults())
+
+    network.in_step(name)
+    assert len(network.named("quickbooks", name)) == 1
+
+
+def test_an_answer_that_is_lost_makes_no_second_customer(network: Network) -> None:
+    name = f"Quay {uuid4().hex[:8]}"
+    network.running["quickbooks"].faulty.set(Faults(lost_responses=1))
+    network.make_account(name)
+
+    network.in_step(name)
+    network.wait_for_looks(1)
+
+    for system in SYSTEMS:
+        assert len(network.named(system, name)) == 1
 
 
 def test_a_prospect_is_nobodys_customer_yet(network: Network) -> None:
@@ -96,8 +129,7 @@ def test_what_another_than_the_owner_says_is_put_back_and_recorded(network: Netw
 
 def test_a_field_of_nobody_that_two_changed_waits_for_somebody(network: Network) -> None:
     customer_id, records = network.new_customer()
-    network.change("salesforce", records["salesforce"], addresses=[BREDA])
-    network.change("quickbooks", records["quickbooks"], addresses=[GOUDA])
+    network.move_at_once(records, in_crm="Breda", in_books="Gouda")
     assert eventually(lambda: network.conflicts(customer_id), PATIENCE_SECONDS), network.state()
     (conflict,) = network.conflicts(customer_id)
     assert conflict["subject"] == "billingAddress"

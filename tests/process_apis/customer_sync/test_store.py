@@ -1,0 +1,165 @@
+"""What is kept of customers, records and conflicts, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from portico.crossref.engine import open_engine
+from portico.problems import Problem
+from process_apis.customer_sync.conflicts import Conflicts, Finding, decided_value
+from process_apis.customer_sync.matching import identity_of
+from process_apis.customer_sync.store import (
+    Customers,
+    Database,
+    LookStates,
+    Records,
+    place_of,
+    put_row,
+)
+from process_apis.customer_sync.tables import CUSTOMERS, create_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.anyio
+
+RECORD = {
+    "id": "7",
+    "source": {"system": "tryton", "instance": "erp"},
+    "name": "Quay Nine",
+    "status": "active",
+}
+DISPUTE = Finding(
+    kind="field",
+    customer_id="CU-1",
+    subject="phone",
+    detail={"said": {"tryton": "1", "salesforce": "2"}},
+)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'references.sqlite'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").new_database()
+    engine = open_engine(url)
+    for _ in range(2):
+        create_tables(engine)
+    yield Database(engine)
+    engine.dispose()
+
+
+async def test_a_record_is_found_by_what_it_was_last_called(database: Database) -> None:
+    records = Records(database)
+    await records.take_in(RECORD, "new")
+    await records.take_in({**RECORD, "name": "Quay Ten"}, "new")
+    await asyncio.gather(*(records.take_in({**RECORD, "id": "8"}, "new") for _ in range(8)))
+
+    old = await records.alike(identity_of({**RECORD, "id": "9"}))
+    new = await records.alike(identity_of({**RECORD, "id": "9", "name": "QUAY ten"}))
+
+    assert [each["external_id"] for each in old] == ["8"]
+    assert [each["external_id"] for each in new] == ["7"]
+    assert await records.alike(identity_of({**RECORD, "id": "9"}), "quickbooks") == []
+    assert await records.instance_of("tryton") == "erp"
+    assert len(await records.new("tryton")) == 2
+
+
+async def test_what_was_matched_stays_so_until_it_is_gone(database: Database) -> None:
+    records = Records(database)
+    await records.take_in(RECORD, "new")
+    await records.set_state(place_of(RECORD), "matched")
+
+    await records.take_in(RECORD, "new")
+    assert await records.new("tryton") == []
+    await records.take_in(RECORD, "gone")
+
+    assert await records.alike(identity_of(RECORD)) == []
+
+
+async def test_customers_come_in_pages_and_by_what_they_wait_for(database: Database) -> None:
+    customers = Customers(database)
+    for name in ("CU-1", "CU-2", "CU-3"):
+        await customers.begin(name)
+        await customers.begin(name)
+    waiting = {"customer_id": "CU-2", "agreed": {"name": "A"}, "sides": {}, "synced_at": "then"}
+    row = {**waiting, "waiting_for": "tryton", "cause": "it is down"}
+    await database.run(lambda connection: put_row(connection, CUSTOMERS, row))
+
+    page = await customers.page("CU-1", 1, waiting=False)
+
+    assert [each["customer_id"] for each in page] == ["CU-2", "CU-3"]
+    assert [each["customer_id"] for each in await customers.page("", 9, waiting=True)] == ["CU-2"]
+    assert await customers.waiting_for("tryton") == [("CU-2", "then")]
+    assert await customers.waiting_for("salesforce") == []
+    await customers.begin("CU-2")
+    assert (await customers.find("CU-2") or {})["agreed"] == {"name": "A"}
+
+
+async def test_of_one_subject_one_conflict_is_open(database: Database) -> None:
+    conflicts = Conflicts(database)
+    first = await conflicts.open(DISPUTE, "run 1")
+    again = await conflicts.open(DISPUTE, "run 1")
+    other = await conflicts.open(
+        Finding(
+            kind="field", customer_id="CU-1", subject="phone", detail={"said": {"tryton": "3"}}
+        ),
+        "run 2",
+    )
+
+    assert first == again == other
+    (pending,) = await conflicts.pending("CU-1")
+    assert pending["detail"] == {"said": {"tryton": "3"}}
+
+
+async def test_a_decision_is_kept_once_with_who_made_it(database: Database) -> None:
+    conflicts, customers = Conflicts(database), Customers(database)
+    conflict_id = await conflicts.open(DISPUTE, "run 1")
+
+    decided = await conflicts.decide(conflict_id, {"system": "tryton"}, "ada")
+    again = await conflicts.decide(conflict_id, {"system": "tryton"}, "bob")
+    with pytest.raises(Problem) as refused:
+        await conflicts.decide(conflict_id, {"system": "salesforce"}, "bob")
+
+    assert refused.value.status == 409
+    assert decided["resolved_by"] == again["resolved_by"] == "ada"
+    assert decided_value(decided) == "1"
+    (note,) = await customers.notes("CU-1")
+    assert (note["kind"], note["actor"]) == ("resolved", "ada")
+    await conflicts.carried_out([conflict_id])
+    assert await conflicts.pending("CU-1") == []
+    assert await conflicts.open(DISPUTE, "run 1") == conflict_id
+    assert await conflicts.pending("CU-1") == []
+    assert await conflicts.open(DISPUTE, "run 2") != conflict_id
+
+
+async def test_conflicts_are_filtered_and_paged(database: Database) -> None:
+    conflicts = Conflicts(database)
+    for number in range(3):
+        finding: Any = Finding(
+            kind="refusal", customer_id=f"CU-{number}", subject="tryton", detail={"cause": "no"}
+        )
+        await conflicts.open(finding, "run")
+    filters = {"state": "open", "kind": "refusal", "customer_id": None}
+
+    page = await conflicts.page("", 2, filters)
+    rest = await conflicts.page(page[1]["conflict_id"], 2, filters)
+
+    assert (len(page), len(rest)) == (3, 1)
+    assert await conflicts.page("", 2, {**filters, "kind": "field"}) == []
+    await conflicts.pass_on("CU-1", "CU-2")
+    assert await conflicts.pending("CU-1") == []
+
+
+async def test_a_system_that_was_seen_once_stays_seen(database: Database) -> None:
+    looks = LookStates(database)
+    await looks.save("tryton", instance="erp", complete=True, last={"seen": 1})
+    await looks.save("tryton", instance="erp", complete=False, last={"seen": 2})
+
+    assert await looks.all() == {
+        "tryton": {"system": "tryton", "instance": "erp", "complete": True, "last": {"seen": 2}}
+    }
