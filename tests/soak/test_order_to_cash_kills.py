@@ -32,7 +32,8 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "30"))
 # A killed process is back after about three seconds, and the next one is killed soon after.
 KILLS = max(3, int(SECONDS / 6))
 SUBSCRIPTIONS = 4 * KILLS
-PROCESSES = 2
+PROCESSES = 3
+OUTAGE_SECONDS = 5.0
 ENDED_SECONDS = 60.0
 
 
@@ -90,7 +91,7 @@ def running() -> Iterator[Mapping[str, Running]]:
         yield found
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "postgresql restarted"])
 @pytest.mark.timeout(SECONDS * 10 + 400)
 def test_processes_that_are_killed_bill_each_subscription_once(
     running: Mapping[str, Running],
@@ -102,8 +103,9 @@ def test_processes_that_are_killed_bill_each_subscription_once(
     config["alerts"] = {}
     # As patient as it takes for a killed process to be back.
     config["apis"]["process/order-to-cash.v1"]["settings"]["retry_seconds"] = 2.0
-    if database == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres")
+    server: Postgres | None = None
+    if database != "sqlite":
+        server = request.getfixturevalue("postgres")
         config["workflows"]["database"] = server.new_database()
     chance = random.Random(11)
     processes = Processes(tmp_path, config)
@@ -117,23 +119,39 @@ def test_processes_that_are_killed_bill_each_subscription_once(
             stripe.webhooks.endpoints.append(Endpoint(url=url, secret=SECRET))
         running["quickbooks"].faulty.set(Faults(lost_responses=5))
         with Subscribing(running) as subscribing:
-            for _ in range(KILLS):
+            for number in range(KILLS):
+                if server is not None and database.endswith("restarted") and number == KILLS // 2:
+                    restart(server, subscribing)
                 for _ in range(SUBSCRIPTIONS // KILLS):
                     subscribing.subscribe()
                 time.sleep(chance.uniform(0.05, 0.6))
                 processes.kill(chance.randrange(PROCESSES))
         table = books.state.table("Invoice")
-        assert eventually(lambda: len(table) >= SUBSCRIPTIONS, ENDED_SECONDS), len(table)
+        made = subscribing.count
+        assert eventually(lambda: len(table) >= made, ENDED_SECONDS), len(table)
         time.sleep(5)  # whatever would bill twice has the time to
     finally:
         processes.close()
 
     numbers = [record["DocNumber"] for record in table.values()]
-    assert len(numbers) == len(set(numbers)) == SUBSCRIPTIONS
+    assert len(numbers) == len(set(numbers)) == made >= SUBSCRIPTIONS
+
+
+def restart(server: Postgres, subscribing: Subscribing) -> None:
+    """Stop the database in the middle of the work, subscribe on, and start it again."""
+    subscribing.subscribe()
+    server.stop()
+    until = time.monotonic() + OUTAGE_SECONDS
+    while time.monotonic() < until:
+        subscribing.subscribe()
+        time.sleep(1.0)
+    server.start()
 
 
 class Subscribing:
     """A customer of Stripe's who subscribes again and again, with Stripe's own requests."""
+
+    count = 0
 
     def __init__(self, running: Mapping[str, Running]) -> None:
         self._http = httpx.Client(
@@ -179,3 +197,4 @@ class Subscribing:
             },
         )
         assert made.is_success, made.text
+        self.count += 1
