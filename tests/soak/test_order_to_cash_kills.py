@@ -44,9 +44,11 @@ class Processes:
         self._file = folder / "portico.yaml"
         self._file.write_text(yaml.safe_dump(_plain(config)))
         self.ports = [free_port() for _ in range(PROCESSES)]
-        self._running = [self._start(port) for port in self.ports]
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        for port in self.ports:
+            self._start(port)
 
-    def _start(self, port: int) -> subprocess.Popen[bytes]:
+    def _start(self, port: int) -> None:
         words = ["serve", "--config", str(self._file), "--port", str(port)]
         only = [word for name in APIS for word in ("--only", name)]
         with (self._file.parent / f"log-{port}").open("ab") as log:
@@ -56,8 +58,8 @@ class Processes:
                 stderr=log,
                 cwd=self._file.parent,
             )
+        self._running[port] = process
         assert eventually(lambda: self._is_ready(port, process), 60.0), "it does not start"
-        return process
 
     def _is_ready(self, port: int, process: subprocess.Popen[bytes]) -> bool:
         assert process.poll() is None, (self._file.parent / f"log-{port}").read_text()[-2000:]
@@ -67,12 +69,13 @@ class Processes:
 
     def kill(self, index: int) -> None:
         """Kill one, and start it again."""
-        self._running[index].send_signal(signal.SIGKILL)
-        self._running[index].wait()
-        self._running[index] = self._start(self.ports[index])
+        port = self.ports[index]
+        self._running[port].send_signal(signal.SIGKILL)
+        self._running[port].wait()
+        self._start(port)
 
     def close(self) -> None:
-        for process in self._running:
+        for process in self._running.values():
             process.kill()
             process.wait()
 
