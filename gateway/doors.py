@@ -8,23 +8,37 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from portico.problems import CONTENT_TOO_LARGE, NOT_FOUND, Problem
+from portico.problems import CONTENT_TOO_LARGE, METHOD_NOT_ALLOWED, NOT_FOUND, Problem
 from portico.webhooks.door import MAX_BODY_BYTES, Door
 
 
 def routes(doors: Mapping[str, Door]) -> list[Route]:
     """Return the route of all doors."""
 
-    async def receive(request: Request) -> Response:
+    def find(request: Request) -> Door:
         name = request.path_params["name"]
         door = doors.get(name)
         if door is None:
             raise Problem(NOT_FOUND, f"there is no door {name}")
+        return door
+
+    async def validate(request: Request) -> Response:
+        allowed = find(request).allowance(request.headers.items())
+        if allowed is None:
+            raise Problem(METHOD_NOT_ALLOWED, headers=[("allow", "POST")])
+        return Response(status_code=200, headers={**dict(allowed), "cache-control": "no-store"})
+
+    async def receive(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return await validate(request)
+        door = find(request)
         reply = await door.receive(request.headers.items(), await _body(request))
         headers = {"cache-control": "no-store"}
-        return Response(reply, 200, headers, media_type="text/plain" if reply else None)
+        return Response(
+            reply, door.vendor.status, headers, media_type="text/plain" if reply else None
+        )
 
-    return [Route("/webhooks/{name}", receive, methods=["POST"])]
+    return [Route("/webhooks/{name}", receive, methods=["POST", "OPTIONS"])]
 
 
 async def _body(request: Request) -> bytes:

@@ -264,6 +264,7 @@ def _doors(options: DurableOptions, workflows: Workflows) -> dict[str, Door]:
             secrets=options.decode(chosen.secrets, f"{where}.secrets", vendor.decode_secret),
             workflow=chosen.workflow,
             workflows=workflows,
+            origins=tuple(chosen.origins),
         )
     return doors
 

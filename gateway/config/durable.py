@@ -44,7 +44,7 @@ class Events(Strict):
 class Door(Strict):
     """A door for a vendor's webhooks, at `/webhooks/NAME`."""
 
-    vendor: Literal["stripe", "intuit", "shopify", "slack", "github", "standard"]
+    vendor: Literal["stripe", "intuit", "shopify", "slack", "github", "standard", "cloudevents"]
     """Who signs, and how."""
 
     secrets: Names
@@ -53,6 +53,10 @@ class Door(Strict):
 
     workflow: str
     """The workflow that a delivery starts, such as `order-to-cash.v1`."""
+
+    origins: list[str] = Field(default_factory=list)
+    """Of CloudEvents: the senders that are told on request that they may send, such as
+    `events.example.com`, or `*` for any. Its secrets are bearer tokens."""
 
 
 class Subscriber(Strict):

@@ -51,7 +51,8 @@ EXPECTED = {
     "refunds": KILLS,
     "credits": KILLS,
 }
-PROCESSES = 2
+PROCESSES = 3
+OUTAGE_SECONDS = 5.0
 ENDED_SECONDS = 240.0
 
 
@@ -62,9 +63,11 @@ class Processes:
         self._file = folder / "portico.yaml"
         self._file.write_text(yaml.safe_dump(_plain(config)))
         self.ports = [free_port() for _ in range(PROCESSES)]
-        self._running = [self._start(port) for port in self.ports]
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        for port in self.ports:
+            self._start(port)
 
-    def _start(self, port: int) -> subprocess.Popen[bytes]:
+    def _start(self, port: int) -> None:
         words = ["serve", "--config", str(self._file), "--port", str(port)]
         only = [word for name in APIS for word in ("--only", name)]
         with (self._file.parent / f"log-{port}").open("ab") as log:
@@ -74,8 +77,8 @@ class Processes:
                 stderr=log,
                 cwd=self._file.parent,
             )
+        self._running[port] = process
         assert eventually(lambda: self._is_ready(port, process), 60.0), "it does not start"
-        return process
 
     def _is_ready(self, port: int, process: subprocess.Popen[bytes]) -> bool:
         assert process.poll() is None, (self._file.parent / f"log-{port}").read_text()[-2000:]
@@ -85,12 +88,13 @@ class Processes:
 
     def kill(self, index: int) -> None:
         """Kill one, and start it again."""
-        self._running[index].send_signal(signal.SIGKILL)
-        self._running[index].wait()
-        self._running[index] = self._start(self.ports[index])
+        port = self.ports[index]
+        self._running[port].send_signal(signal.SIGKILL)
+        self._running[port].wait()
+        self._start(port)
 
     def close(self) -> None:
-        for process in self._running:
+        for process in self._running.values():
             process.kill()
             process.wait()
 
@@ -109,7 +113,7 @@ def running() -> Iterator[Mapping[str, Running]]:
         yield found
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "postgresql restarted"])
 @pytest.mark.timeout(SECONDS * 10 + 400)
 def test_processes_that_are_killed_do_everything_once(
     running: Mapping[str, Running],
@@ -121,10 +125,12 @@ def test_processes_that_are_killed_do_everything_once(
     config["alerts"] = {}
     # As patient as it takes for a killed process to be back.
     config["apis"]["process/order-to-cash.v1"]["settings"]["retry_seconds"] = 2.0
-    if database == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres")
+    server: Postgres | None = None
+    if database != "sqlite":
+        server = request.getfixturevalue("postgres")
         config["workflows"]["database"] = server.new_database()
     chance = random.Random(11)
+    expected = dict(EXPECTED)
     processes = Processes(tmp_path, config)
     stripe, books = running["stripe"].sandbox, running["quickbooks"].sandbox
     assert stripe.webhooks is not None
@@ -137,12 +143,14 @@ def test_processes_that_are_killed_do_everything_once(
         running["quickbooks"].faulty.set(Faults(lost_responses=5))
         stripe.webhooks.twice = stripe.webhooks.out_of_order = True
         with Subscribing(running) as subscribing:
-            for _ in range(KILLS):
+            for number in range(KILLS):
+                if server is not None and database.endswith("restarted") and number == KILLS // 2:
+                    expected["open"] += restart(server, subscribing)
                 for fate in FATES:
                     subscribing.live(fate)
                 time.sleep(chance.uniform(0.05, 0.6))
                 processes.kill(chance.randrange(PROCESSES))
-        there = eventually(lambda: _in_the_end(books) == EXPECTED, ENDED_SECONDS)
+        there = eventually(lambda: _in_the_end(books) == expected, ENDED_SECONDS)
         assert there, _in_the_end(books)
         time.sleep(5)  # whatever would be done twice has the time to
     finally:
@@ -150,7 +158,22 @@ def test_processes_that_are_killed_do_everything_once(
 
     numbers = [record["DocNumber"] for record in books.state.table("Invoice").values()]
     assert len(numbers) == len(set(numbers))
-    assert _in_the_end(books) == EXPECTED
+    assert _in_the_end(books) == expected
+
+
+def restart(server: Postgres, subscribing: Subscribing) -> int:
+    """Stop the database in the middle of the work, subscribe on, and start it again.
+
+    Return how many subscribed meanwhile.
+    """
+    server.stop()
+    subscribed, until = 0, time.monotonic() + OUTAGE_SECONDS
+    while time.monotonic() < until:
+        subscribing.live([])
+        subscribed += 1
+        time.sleep(1.0)
+    server.start()
+    return subscribed
 
 
 def _in_the_end(books: QuickBooksSandbox) -> dict[str, int]:

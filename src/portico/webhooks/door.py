@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from portico.problems import CONTENT_TOO_LARGE, UNAUTHENTICATED, Problem
+from portico.webhooks.cloud_events import allowance
 from portico.webhooks.received import Received, Vendor, WebhookRefusedError, digest
 from portico.workflow.workflows import Workflows
 
@@ -27,7 +28,8 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}\Z")
 class Door:
     """A door by its name, which is the end of its address, and what is started for a delivery.
 
-    Several secrets are accepted while one replaces another.
+    Several secrets are accepted while one replaces another. `origins` are the senders that are
+    told that they may send, where the vendor asks.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Door:
     secrets: Sequence[bytes]
     workflow: str
     workflows: Workflows
+    origins: Sequence[str] = ()
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
@@ -54,9 +57,17 @@ class Door:
         received = self._verified(headers, body)
         if received.delivery_id:
             await self.workflows.start(
-                self.workflow_id(received.delivery_id), self.workflow, self._payload(received, body)
+                self.workflow_id(received.delivery_id),
+                self.workflow,
+                self._payload(received, received.body or body),
             )
         return received.reply
+
+    def allowance(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]] | None:
+        """Return the headers that answer a sender who asks, None where nobody may."""
+        if not self.vendor.has_handshake:
+            return None
+        return allowance({name.lower(): value for name, value in headers}, self.origins)
 
     def workflow_id(self, delivery_id: str) -> str:
         """Return the workflow of a delivery."""
@@ -76,13 +87,13 @@ class Door:
         fields: dict[str, str] = {}
         for name, value in headers:
             lowered = name.lower()
-            if lowered in fields and lowered in self.vendor.headers:
+            if lowered in fields and (lowered in self.vendor.headers or lowered.startswith("ce-")):
                 raise WebhookRefusedError(f"{lowered} is there twice")
             fields[lowered] = value
         return fields
 
     def _payload(self, received: Received, body: bytes) -> dict[str, object]:
-        """Return a delivery as the workflow gets it: the bytes as they came."""
+        """Return a delivery as the workflow gets it."""
         payload: dict[str, object] = {
             "door": self.name,
             "vendor": self.vendor.name,

@@ -21,6 +21,7 @@ class Received:
     delivery_id: str
     topic: str = ""
     reply: bytes = b""  # what the vendor wants to read in the answer
+    body: bytes | None = None  # what the workflow gets instead of the bytes that came
 
 
 Headers = Mapping[str, str]  # by lower-case names
@@ -35,6 +36,8 @@ class Vendor:
     headers: frozenset[str]
     verify: Verify
     decode_secret: Callable[[str], bytes]
+    status: int = 200
+    has_handshake: bool = False  # whether it asks before it sends, as CloudEvents may
 
 
 def header(headers: Headers, name: str) -> str:

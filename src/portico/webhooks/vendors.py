@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from portico.webhooks.cloud_events import CLOUD_EVENTS
 from portico.webhooks.received import (
     Headers,
     Received,
@@ -139,5 +140,6 @@ VENDORS: Mapping[str, Vendor] = {
         _vendor("slack", _slack, "x-slack-signature", "x-slack-request-timestamp"),
         _vendor("github", _github, "x-hub-signature-256", "x-github-delivery"),
         STANDARD,
+        CLOUD_EVENTS,
     )
 }

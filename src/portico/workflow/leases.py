@@ -34,7 +34,8 @@ class Leases:
         self._renew = renewed.on_conflict_do_update(
             index_elements=["executor_id"], set_={"until": renewed.excluded.until}
         )
-        self._live = sa.select(EXECUTOR_LEASES.c.executor_id).where(EXECUTOR_LEASES.c.until > now)
+        self._known = sa.select(EXECUTOR_LEASES.c.executor_id)
+        self._live = self._known.where(EXECUTOR_LEASES.c.until > now)
         expired = EXECUTOR_LEASES.c.until < now - _REMEMBERED * seconds
         mine = EXECUTOR_LEASES.c.executor_id == executor_id
         self._forget = sa.delete(EXECUTOR_LEASES).where(expired | mine)
@@ -60,6 +61,17 @@ class Leases:
         """Return the executors that have a lease."""
         async with self._engine.connect() as connection:
             return set((await connection.execute(self._live)).scalars())
+
+    async def spared(self) -> set[str]:
+        """Return the executors whose workflows are not to be taken over.
+
+        Leases that look expired count until renewals have worked for a while. Who has none at all
+        gave it back when it stopped: nobody waits for those.
+        """
+        if self.settled():
+            return await self.live()
+        async with self._engine.connect() as connection:
+            return set((await connection.execute(self._known)).scalars())
 
     def lost(self) -> None:
         """Take note that the database does not answer."""

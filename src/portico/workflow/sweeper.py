@@ -78,8 +78,7 @@ class Sweeper:
             await asyncio.sleep(pause)
             try:
                 await asyncio.wait_for(self._leases.renew(), pause)
-                if self._leases.settled():
-                    await self.sweep()
+                await self.sweep()
             except (SQLAlchemyError, OSError, TimeoutError):
                 self._leases.lost()
 
@@ -97,7 +96,7 @@ class Sweeper:
         owners.discard(self._leases.executor_id)
         if not owners:
             return
-        for executor_id in sorted(owners - await self._leases.live()):
+        for executor_id in sorted(owners - await self._leases.spared()):
             logger.warning("taking over the workflows of %s", executor_id)
             # Private, and pinned by a contract test: the public way resets the count of attempts
             # and does not look at who owns the workflow.

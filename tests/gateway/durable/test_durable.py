@@ -353,3 +353,49 @@ def test_a_delivery_and_the_run_it_starts_have_one_trace(
 
     (door,) = [line for line in lines if line.get("path") == "/webhooks/{name}"]
     assert door["trace"] == answer.json()["traceId"]
+
+
+def test_a_door_for_cloudevents_answers_the_question_and_takes_an_event(tmp_path: Path) -> None:
+    """An event taken is answered 202, as what becomes of it is not known yet."""
+    chosen = settings(tmp_path)
+    (tmp_path / "token").write_text("a-token-of-the-tests")
+    chosen["webhooks"]["doors"]["events"] = {
+        "vendor": "cloudevents",
+        "secrets": [f"file:{tmp_path / 'token'}"],
+        "workflow": "tally.v1",
+        "origins": ["events.example.com"],
+    }
+    event = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/shop",
+        "type": "thing.made",
+        "needs": str(tmp_path),
+    }
+    headers = {
+        "authorization": "Bearer a-token-of-the-tests",
+        "content-type": "application/cloudevents+json",
+    }
+    with serving(Config.model_validate(chosen)) as gateway:
+
+        def send(method: str, door: str, fields: dict[str, str], body: bytes = b"") -> Any:
+            path = f"/webhooks/{door}"
+            return gateway.request(method, path, token="", content=body, headers=fields)
+
+        origin = {"webhook-request-origin": "events.example.com", "webhook-request-rate": "60"}
+        allowed = send("OPTIONS", "events", origin)
+        stranger = send("OPTIONS", "events", {"webhook-request-origin": "other.example.com"})
+        elsewhere = send("OPTIONS", "shop", origin)
+        taken = send("POST", "events", headers, json.dumps(event).encode())
+        again = send("POST", "events", headers, json.dumps(event).encode())
+        unsigned = send("POST", "events", {"content-type": "application/cloudevents+json"})
+        noise = send("POST", "events", headers, b"[]")
+
+    assert allowed.status_code == 200
+    assert allowed.headers["webhook-allowed-origin"] == "events.example.com"
+    assert allowed.headers["webhook-allowed-rate"] == "*"
+    assert (stranger.status_code, elsewhere.status_code) == (405, 405)
+    assert stranger.headers["allow"] == "POST"
+    assert "webhook-allowed-origin" not in stranger.headers
+    assert (taken.status_code, again.status_code) == (202, 202)
+    assert (unsigned.status_code, noise.status_code) == (401, 400)

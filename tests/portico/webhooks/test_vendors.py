@@ -6,9 +6,11 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Callable
 
 import pytest
+from stripe import SignatureVerificationError, WebhookSignature
 
 from portico.webhooks.received import Received, WebhookRefusedError
 from portico.webhooks.vendors import VENDORS
@@ -142,6 +144,37 @@ def test_github_the_vector_of_its_documents() -> None:
     received = verify("github", headers, b"Hello, World!", "It's a Secret to Everybody")
 
     assert received.delivery_id == "1"
+
+
+def test_slack_the_vector_of_its_documents() -> None:
+    body = (
+        b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow"
+        b"&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner"
+        b"&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands"
+        b"%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015"
+        b".47445629121.803a0bc887a14d10d2c447fce8b6703c"
+    )
+    signature = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
+    headers = {"x-slack-request-timestamp": "1531420618", "x-slack-signature": signature}
+    secret = b"8f742231b10e8888abcd99yyyzzz85a5"
+
+    received = VENDORS["slack"].verify(headers, body, [secret], 1_531_420_618)
+
+    assert received.delivery_id, "commands have no id of their own: it is that of the content"
+
+
+def test_stripe_its_own_library_takes_what_is_taken_here() -> None:
+    """Its documents have no vector; its library is the judge."""
+    at = int(time.time())
+    (header,) = stripe(at=at).values()
+
+    event = WebhookSignature.verify_header(BODY.decode(), header, SECRET, 300)
+    received = VENDORS["stripe"].verify(stripe(at=at), BODY, [SECRET.encode()], at)
+    with pytest.raises(SignatureVerificationError):
+        WebhookSignature.verify_header(BODY.decode(), header, "another-secret", 300)
+
+    assert event
+    assert received.delivery_id == "evt_1"
 
 
 @pytest.mark.parametrize(

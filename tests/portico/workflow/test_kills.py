@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,22 @@ async def test_DUR_09_kills_of_three_processes_on_one_sqlite_lose_nothing(  # no
 
     assert findings.wrong == []
     assert findings.killed >= 2
+
+
+async def test_a_database_restarted_under_load_loses_nothing(postgres: Postgres) -> None:
+    async def outage() -> None:
+        await asyncio.sleep(0.5)
+        postgres.stop()
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(postgres.start)
+
+    database = postgres.new_database()
+    async with crew() as workers:
+        interrupting = asyncio.create_task(outage())
+        findings = await random_kills(workers, database, sales=14, kills=2)
+        await interrupting
+
+    assert findings.wrong == []
 
 
 async def test_kills_of_three_processes_on_postgresql_lose_nothing(postgres: Postgres) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.leases import Leases
 from portico.workflow.tables import EXECUTOR_LEASES
 from tests.portico.workflow.waiting import reached
+from tests.support.until import until
 
 if TYPE_CHECKING:
     from portico.workflow.database import WorkflowDatabase
@@ -105,6 +107,33 @@ async def test_a_workflow_that_nobody_here_runs_is_taken_up_again(
 
     assert state.result == "done"
     assert calls == ["x"]
+
+
+async def test_what_a_process_left_that_stopped_is_taken_over_without_waiting_for_its_lease(
+    database: WorkflowDatabase,
+) -> None:
+    """It gave its lease back; that of one that was killed has to end first."""
+    gate, calls = asyncio.Event(), list[str]()
+    options = WorkflowOptions(lease_seconds=4.5)
+    flow = waiting(gate, calls)
+    async with open_workflows(database, [flow], options=options) as workflows:
+        await workflows.start("stopped", "wait.v1", "stopped")
+        await workflows.start("killed", "wait.v1", "killed")
+        await until(lambda: len(calls) == 2)
+        engine = workflows.transactions.engine
+        await Leases(database, engine, "killed", 0.1).renew()
+        await _disown(engine, "killed", "killed")
+    begin = time.monotonic()
+    gate.set()
+    async with open_workflows(database, [flow], options=options) as workflows:
+        await reached(workflows, "stopped", "succeeded")
+        soon = time.monotonic() - begin
+        other = await workflows.status("killed")
+        await reached(workflows, "killed", "succeeded")
+
+    assert soon < options.lease_seconds
+    assert other is not None
+    assert other.phase == "running"
 
 
 async def test_nothing_is_taken_over_before_renewals_worked_for_a_whole_lease(
