@@ -55,7 +55,8 @@ async def report(
 ) -> None:
     """Bring the findings up to date with what a run sees, in the transaction of its caller."""
     ids = [difference.finding_id for difference in differences]
-    query = sa.select(FINDINGS).where(FINDINGS.c.finding_id.in_(ids))
+    # Somebody may be fixing one of them at this moment.
+    query = sa.select(FINDINGS).where(FINDINGS.c.finding_id.in_(ids)).with_for_update()
     known = {row["finding_id"]: dict(row) for row in (await connection.execute(query)).mappings()}
     findings, reported = [], []
     for difference in differences:
@@ -97,8 +98,8 @@ def _judged(difference: Difference, before: Found | None) -> dict[str, object]:
 
 def _begun(before: Found | None, now: str) -> dict[str, object]:
     if before is None:
-        return {"first_seen_at": now, "fixed_at": "", "fixes": 0}
-    return {name: before[name] for name in ("first_seen_at", "fixed_at", "fixes")}
+        return {"first_seen_at": now, "fixed_at": ""}
+    return {name: before[name] for name in ("first_seen_at", "fixed_at")}
 
 
 async def resolve(connection: AsyncConnection, run: Run) -> None:
@@ -166,25 +167,43 @@ class Findings:
                 return
             after = found[-1]["finding_id"]
 
-    async def note_fix(self, finding: Found, actor: str, now: str, detail: str) -> None:
-        """Note that a finding was fixed, unless it was meanwhile."""
-        values = {"state": FIXED, "fixed_at": now, "fixes": FINDINGS.c.fixes + 1}
-        await self._note(finding, values, _deed(finding, actor, now, FIX, detail))
-
-    async def note_acknowledged(self, finding: Found, actor: str, now: str, reason: str) -> None:
-        """Note that a difference is accepted."""
-        deed = _deed(finding, actor, now, ACKNOWLEDGE, reason)
-        await self._note(finding, {"state": ACKNOWLEDGED}, deed)
-
-    async def _note(self, finding: Found, values: Found, deed: Found) -> None:
-        """Change a finding that is as it was read, and note who did it, as one."""
-        same = (FINDINGS.c.finding_id == finding["finding_id"]) & (
-            FINDINGS.c.state == finding["state"]
-        )
+    async def begin_fix(self, finding: Found, actor: str, now: str) -> int:
+        """Note who fixes a finding before that is done, and return the number of the note."""
+        deed = _deed(finding, actor, now, FIX, "begun")
         async with self.database.writing() as connection:
-            changed = await connection.execute(sa.update(FINDINGS).where(same).values(**values))
-            if changed.rowcount:
+            insert = sa.insert(DEEDS).values(**deed).returning(DEEDS.c.number)
+            return int((await connection.execute(insert)).scalar_one())
+
+    async def end_fix(self, finding: Found, deed: int, now: str, detail: str) -> None:
+        """Note what came of a fix."""
+        async with self.database.writing() as connection:
+            fixed = {"state": FIXED, "fixed_at": now}
+            await connection.execute(sa.update(FINDINGS).where(_same(finding)).values(**fixed))
+            await connection.execute(_with_detail(deed, detail))
+
+    async def refuse_fix(self, deed: int, detail: str) -> None:
+        """Note why a fix could not be made."""
+        async with self.database.writing() as connection:
+            await connection.execute(_with_detail(deed, detail))
+
+    async def acknowledge(self, finding: Found, actor: str, now: str, reason: str) -> None:
+        """Note that a difference is accepted, and by whom."""
+        accepted = sa.update(FINDINGS).where(_same(finding)).values(state=ACKNOWLEDGED)
+        deed = _deed(finding, actor, now, ACKNOWLEDGE, reason)
+        async with self.database.writing() as connection:
+            if (await connection.execute(accepted)).rowcount:
                 await connection.execute(sa.insert(DEEDS).values(**deed))
+
+
+def _same(finding: Found) -> sa.ColumnElement[bool]:
+    """Return that a finding is still in the state in which it was read."""
+    return sa.and_(
+        FINDINGS.c.finding_id == finding["finding_id"], FINDINGS.c.state == finding["state"]
+    )
+
+
+def _with_detail(deed: int, detail: str) -> sa.Update:
+    return sa.update(DEEDS).where(DEEDS.c.number == deed).values(detail=detail)
 
 
 def _deed(finding: Found, actor: str, now: str, action: str, detail: str) -> Found:

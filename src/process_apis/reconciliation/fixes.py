@@ -16,6 +16,7 @@ from process_apis.reconciliation.comparing import PAID
 from process_apis.reconciliation.desk import Desk
 from process_apis.reconciliation.findings import Found
 
+Act = Callable[[Call[Desk], Found], Awaitable[str]]
 _NO_FIX = {
     "only_in": "whether it is missing elsewhere or should not be there is for people to decide",
     "duplicate": "which of the records is the right one is for people to decide",
@@ -25,21 +26,27 @@ _NO_FIX = {
 }
 
 
-async def fix(call: Call[Desk], finding: Found) -> str:
-    """Do what a finding names as its fix and return what came of it.
+def fix_of(finding: Found) -> Act:
+    """Return how a finding is fixed; raises Problem 422 where that is not done automatically.
 
-    Raises Problem 422 where there is no automatic one, or the records do not allow it.
+    What is returned does it and returns what came of it. It raises Problem 422 where the records
+    do not allow it.
     """
     act = _FIXES.get(finding["fix"])
     if act is None:
         raise _refused(f"{finding['kind']} has no automatic fix: {_NO_FIX[finding['kind']]}")
-    try:
-        return await act(call, finding)
-    except Problem as problem:
-        if problem.kind is not CONTRACT_VIOLATION:
-            raise
-        # A record that one system holds need not be one that the other can take.
-        raise _refused(f"{finding['system']} does not take the record: {problem}") from problem
+
+    async def taken(call: Call[Desk], finding: Found) -> str:
+        try:
+            return await act(call, finding)
+        except Problem as problem:
+            if problem.kind is not CONTRACT_VIOLATION:
+                raise
+            # A record that one system holds need not be one that the other can take.
+            detail = f"{finding['system']} does not take the record: {problem}"
+            raise _refused(detail) from problem
+
+    return taken
 
 
 async def _start_order_to_cash(call: Call[Desk], finding: Found) -> str:
@@ -171,7 +178,7 @@ def _refused(detail: str) -> Problem:
     return Problem(UNPROCESSABLE, detail)
 
 
-_FIXES: Mapping[str, Callable[[Call[Desk], Found], Awaitable[str]]] = {
+_FIXES: Mapping[str, Act] = {
     "start_order_to_cash": _start_order_to_cash,
     "put_invoice": _put_invoice,
     "void_invoice": _void_invoice,

@@ -99,8 +99,7 @@ async def fix_finding(call: Call[Desk], *, finding_id: str) -> dict[str, Any]:
     if found["state"] in {findings.ACKNOWLEDGED, findings.RESOLVED}:
         raise _conflict(found)
     if found["state"] == findings.OPEN:
-        detail = await fixes.fix(call, found)
-        await call.resources.findings.note_fix(found, _actor(call.caller), now(), detail)
+        await _fix(call, found)
     return await get_finding(call, finding_id=finding_id)
 
 
@@ -113,8 +112,20 @@ async def acknowledge_finding(
         raise _conflict(found)
     if found["state"] != findings.ACKNOWLEDGED:
         actor, reason = _actor(call.caller), body["reason"]
-        await call.resources.findings.note_acknowledged(found, actor, now(), reason)
+        await call.resources.findings.acknowledge(found, actor, now(), reason)
     return await get_finding(call, finding_id=finding_id)
+
+
+async def _fix(call: Call[Desk], finding: findings.Found) -> None:
+    """Fix a finding, with a note of who did that before anything is done."""
+    act, kept = fixes.fix_of(finding), call.resources.findings
+    deed = await kept.begin_fix(finding, _actor(call.caller), now())
+    try:
+        detail = await act(call, finding)
+    except Problem as problem:
+        await kept.refuse_fix(deed, f"not made: {problem}")
+        raise
+    await kept.end_fix(finding, deed, now(), detail)
 
 
 def _actor(caller: Caller) -> str:

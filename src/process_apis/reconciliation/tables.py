@@ -84,7 +84,6 @@ FINDINGS = sa.Table(
     sa.Column("last_seen_at", _TIME, nullable=False),
     sa.Column("last_run_id", NAME, nullable=False),
     sa.Column("fixed_at", _TIME, nullable=False),
-    sa.Column("fixes", sa.Integer, nullable=False),
 )
 """Differences over all runs; `at` is when the record was made that it is about."""
 

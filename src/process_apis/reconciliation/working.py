@@ -6,8 +6,8 @@ is in the database, together with what it had read or found by then, and there i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -89,7 +89,6 @@ class Comparer:
     stage: Stage
     amount_tolerance: Decimal
     exempt: frozenset[tuple[str, str, str]]
-    clock: Callable[[], str] = field(default=now)
 
     async def compare(self, run: Run, subject: SubjectName) -> None:
         """Compare a subject from where that was left."""
@@ -113,7 +112,7 @@ class Comparer:
             ]
             if not await move(connection, place, len(groups), list(groups)[-1] if groups else ""):
                 return
-            await findings.report(connection, run, differences, self.clock())
+            await findings.report(connection, run, differences, now())
 
     async def finish(self, run: Run) -> None:
         """Note which findings are no more."""

@@ -99,7 +99,11 @@ def test_a_line_that_the_books_cannot_take_is_told(network: Network) -> None:
 
     assert refused.status_code == 422
     assert refused.json()["detail"] == "line 1 of the invoice in Stripe has no sku"
-    assert network.finding(finding["id"])["state"] == "open"
+    after = network.finding(finding["id"])
+    assert after["state"] == "open"
+    assert [deed["detail"] for deed in after["history"]] == [
+        "not made: line 1 of the invoice in Stripe has no sku"
+    ]
 
 
 def test_a_void_invoice_is_void_in_the_books_as_well(network: Network) -> None:
