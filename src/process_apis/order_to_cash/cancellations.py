@@ -97,7 +97,8 @@ class Cancellations:
         """Credit what was paid and not given back; looked at again after each change."""
         credit: Body | None = None
         for turn in range(_ROUNDS):
-            left = _sum(paid) - await self._given_back(paid)
+            # A payment may be for other invoices too, and what is given back be theirs.
+            left = max(_sum(paid) - await self._given_back(paid), domain.ZERO)
             there = Decimal(credit["totals"]["gross"]["amount"]) if credit is not None else None
             if left == there:
                 return credit

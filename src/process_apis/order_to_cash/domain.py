@@ -13,8 +13,7 @@ from portico.server.call import combine
 WON, LOST = "Closed Won", "Closed Lost"
 # 16 hexadecimal digits are 64 bits; QuickBooks keeps 21 characters of a number.
 _NUMBER_LENGTH = 16
-_PAID = {"captured"}
-_GIVEN_BACK = {"refunded"}
+ZERO = Decimal(0)
 
 Body = Mapping[str, Any]
 
@@ -123,7 +122,7 @@ def received(invoice: Body, parts: Sequence[Body]) -> list[Received]:
             payment_id=str(part.get("provider", {}).get("reference", "")),
         )
         for part in reversed(parts)
-        if part["status"] in _PAID
+        if part["status"] == "captured"
     ]
     paid = invoice["totals"]["paid"]
     rest = Decimal(paid["amount"]) - sum((Decimal(part.amount["amount"]) for part in found), ZERO)
@@ -132,9 +131,6 @@ def received(invoice: Body, parts: Sequence[Body]) -> list[Received]:
         numbered = number("order-to-cash paid outside", str(invoice["id"]))
         found.append(Received(number=numbered, amount=outside, paid_on="", payment_id=""))
     return found
-
-
-ZERO = Decimal(0)
 
 
 def is_paid(invoice: Body) -> bool:
@@ -153,7 +149,7 @@ def books_payment(part: Received, invoice: Body) -> dict[str, Any]:
 
 
 def has_happened(refund: Body) -> bool:
-    return refund["status"] in _GIVEN_BACK
+    return bool(refund["status"] == "refunded")
 
 
 def given_back(refunds: Sequence[Body]) -> Decimal:

@@ -107,7 +107,7 @@ class OrderToCash:
         result = {"phase": "done", **named, **results.paid(paid)}
         if refund is not None:
             result["refund"] = await self._refund(sale, refund, paid)
-        return {**result, **await self._staged(subscription_id)}
+        return {**await self._staged(subscription_id), **result}
 
     async def _booked(self, sale: Sale) -> Body:
         """Return the invoice of the books that is paid, made where it is not there yet."""
