@@ -125,6 +125,8 @@ def test_processes_that_are_killed_do_everything_once(
     config["alerts"] = {}
     # As patient as it takes for a killed process to be back.
     config["apis"]["process/order-to-cash.v1"]["settings"]["retry_seconds"] = 2.0
+    # Three processes that start over and over are late with renewals that are due each third.
+    config["workflows"]["lease_seconds"] = 3.0
     server: Postgres | None = None
     if database != "sqlite":
         server = request.getfixturevalue("postgres")

@@ -10,7 +10,7 @@ from portico.dead_letters.audit import DISCARD, REPLAY, Audit, Entry
 from portico.dead_letters.letter import DeadLetter, Kind, from_event, from_workflow
 from portico.dead_letters.place import START, Place
 from portico.events.bus import Log
-from portico.workflow.dead import Position
+from portico.workflow.journal import Position
 from portico.workflow.workflows import Workflows, position_of
 
 # Read at a time: as much of each kind.

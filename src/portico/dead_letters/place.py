@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from typing import Self
 
-from portico.workflow.dead import Position
+from portico.workflow.journal import Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

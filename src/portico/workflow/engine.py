@@ -25,6 +25,7 @@ from portico.workflow import retention
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.definition import Run, Schedule, Workflow
 from portico.workflow.errors import WorkflowDatabaseError
+from portico.workflow.journal import Journal
 from portico.workflow.leases import Leases
 from portico.workflow.logs import engine_log
 from portico.workflow.notes import Notes
@@ -100,9 +101,10 @@ async def open_workflows(
         functions = _register([*definitions, cleaning], running)
         DBOS.launch()
         await DBOS.register_queue_async(LANES, partition_concurrency=1)
-        await stack.enter_async_context(Sweeper(leases, running).sweeping())
+        journal = Journal(own, options.name)
+        await stack.enter_async_context(Sweeper(leases, running, journal).sweeping())
         workflows = Workflows(
-            functions, leases, transactions, options.start_timeout_seconds, options.name
+            functions, leases, transactions, journal, options.start_timeout_seconds
         )
         for schedule in (*schedules, retention.SCHEDULE):
             await workflows.schedule(schedule)

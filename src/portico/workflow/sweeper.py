@@ -13,9 +13,10 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from dbos import DBOS, WorkflowStatus
+from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
+from portico.workflow.journal import Journal
 from portico.workflow.leases import Leases
 
 logger = logging.getLogger("portico.workflow")
@@ -57,8 +58,9 @@ class Running:
 class Sweeper:
     """Renews the lease of this process, and looks for workflows that are nobody's."""
 
-    def __init__(self, leases: Leases, running: Running) -> None:
+    def __init__(self, leases: Leases, running: Running, journal: Journal) -> None:
         self._leases = leases
+        self._journal = journal
         self._running = running
         self._idle: dict[str, int] = {}  # how often in a row each was seen so
 
@@ -84,16 +86,12 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Look once."""
-        pending = await DBOS.list_workflows_async(
-            status="PENDING", load_input=False, load_output=False
-        )
-        await self._take_over(pending)
-        await self._take_up_again(pending)
+        await self._take_over()
+        await self._take_up_again()
 
-    async def _take_over(self, pending: list[WorkflowStatus]) -> None:
+    async def _take_over(self) -> None:
         """Let the workflows of processes without a lease go on, wherever there is room."""
-        owners = {workflow.executor_id for workflow in pending if workflow.executor_id}
-        owners.discard(self._leases.executor_id)
+        owners = await self._journal.owners() - {self._leases.executor_id}
         if not owners:
             return
         for executor_id in sorted(owners - await self._leases.spared()):
@@ -102,17 +100,14 @@ class Sweeper:
             # and does not look at who owns the workflow.
             await asyncio.to_thread(DBOS._recover_pending_workflows, [executor_id])  # noqa: SLF001
 
-    async def _take_up_again(self, pending: list[WorkflowStatus]) -> None:
+    async def _take_up_again(self) -> None:
         """Let workflows of this process that it does not run go on.
 
         A start whose answer from the database was lost leaves one. It is only believed after a
         whole lease: a workflow is in the journal a moment before it runs and a moment after, and
         on a busy machine moments are long.
         """
-        mine = {
-            flow.workflow_id for flow in pending if flow.executor_id == self._leases.executor_id
-        }
-        idle = mine - self._running.ids()
+        idle = await self._journal.owned_by(self._leases.executor_id) - self._running.ids()
         self._idle = {name: self._idle.get(name, 0) + 1 for name in idle}
         stranded = sorted(name for name, times in self._idle.items() if times > _RENEWALS)
         if stranded:

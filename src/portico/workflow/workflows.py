@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portico.problems import UNAVAILABLE, Problem
 from portico.trace import Trace, current
-from portico.workflow.dead import MAX_LISTED, DeadWorkflows, Position
 from portico.workflow.definition import Schedule
 from portico.workflow.errors import UnknownWorkflowError
+from portico.workflow.journal import MAX_LISTED, Journal, Position
 from portico.workflow.leases import Leases
 from portico.workflow.state import WorkflowState, state_from
 from portico.workflow.transactions import Transactions
@@ -41,14 +41,14 @@ class Workflows:
         registered: Mapping[str, Registered],
         leases: Leases,
         transactions: Transactions,
+        journal: Journal,
         start_timeout_seconds: float,
-        application: str,
     ) -> None:
         self._registered = registered
         self._leases = leases
         self._start_timeout_seconds = start_timeout_seconds
         self._starting: set[asyncio.Task[object]] = set()
-        self._dead = DeadWorkflows(transactions.engine, application)
+        self._journal = journal
         self.transactions = transactions
 
     @property
@@ -154,7 +154,7 @@ class Workflows:
 
         It begins after a position, which `position_of` returns of the last one of the page before.
         """
-        ids = await self._dead.after(after or Position(), limit, names=_names(name))
+        ids = await self._journal.dead_after(after or Position(), limit, names=_names(name))
         if not ids:
             return []
         found = {one.workflow_id: one for one in await DBOS.list_workflows_async(workflow_ids=ids)}

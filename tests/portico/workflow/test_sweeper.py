@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -114,7 +113,7 @@ async def test_what_a_process_left_that_stopped_is_taken_over_without_waiting_fo
 ) -> None:
     """It gave its lease back; that of one that was killed has to end first."""
     gate, calls = asyncio.Event(), list[str]()
-    options = WorkflowOptions(lease_seconds=4.5)
+    options = WorkflowOptions(lease_seconds=12.0)
     flow = waiting(gate, calls)
     async with open_workflows(database, [flow], options=options) as workflows:
         await workflows.start("stopped", "wait.v1", "stopped")
@@ -123,15 +122,11 @@ async def test_what_a_process_left_that_stopped_is_taken_over_without_waiting_fo
         engine = workflows.transactions.engine
         await Leases(database, engine, "killed", 0.1).renew()
         await _disown(engine, "killed", "killed")
-    begin = time.monotonic()
     gate.set()
     async with open_workflows(database, [flow], options=options) as workflows:
         await reached(workflows, "stopped", "succeeded")
-        soon = time.monotonic() - begin
         other = await workflows.status("killed")
-        await reached(workflows, "killed", "succeeded")
 
-    assert soon < options.lease_seconds
     assert other is not None
     assert other.phase == "running"
 
