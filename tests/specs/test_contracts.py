@@ -23,7 +23,9 @@ from tests.support.tiers import ROOT, contracts
 NAMES = sorted(contracts())
 CANONICAL = sorted((ROOT / "canonical").glob("*.yaml"))
 CATALOGUE = ROOT.parents[1] / "src/portico/sandbox/company.json"
-OWN_IDS = {f"system/{name}.v1" for name in ("quickbooks", "salesforce", "sap", "stripe")}
+OWN_IDS = {f"system/{name}.v1" for name in ("quickbooks", "salesforce", "sap", "stripe")} | {
+    "process/customer-sync.v1"
+}
 NOUNS = {
     "address",
     "customer",
@@ -303,7 +305,7 @@ def test_the_examples_name_what_the_sandbox_has() -> None:
     for contract in contracts().values():
         for _, direction, _, value in cases(contract):
             if direction == "request":
-                # Systems that name customers by ids of their own have those in their examples.
+                # What names customers by ids of its own has those in its examples.
                 keys = ("sku",) if contract.name in OWN_IDS else ("sku", "customerId")
                 named |= {code for code in _codes(value, keys) if code != "NO-SUCH-SKU"}
 
