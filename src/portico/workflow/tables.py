@@ -43,6 +43,7 @@ NOTES = sa.Table(
     sa.Column("touched_at", sa.Double, nullable=False),
 )
 """What one run found out and others go by; `touched_at` is when it was last asked for."""
+
 PROJECTIONS = sa.Table(
     "portico_projection",
     METADATA,
