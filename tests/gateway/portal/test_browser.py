@@ -206,7 +206,7 @@ def test_an_operation_leads_to_its_place_in_the_reference(browser: Browser, host
         page.get_by_role("link", name="/parcels").nth(1).click()
         page.wait_for_load_state("networkidle")
 
-        page.wait_for_function("document.activeElement.textContent.includes('Send a parcel')")
+        page.locator(":focus").filter(has_text="Send a parcel").wait_for()
         assert watch.findings == []
 
 

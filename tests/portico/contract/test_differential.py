@@ -168,6 +168,11 @@ def _example(document: Mapping[str, Any], described: Mapping[str, Any]) -> Any:
     return next(iter(schema.get("examples", ())), schema.get("default", ABSENT))
 
 
+def _text(value: Any) -> str:
+    """Return a value as JSON writes it, and as parameters have it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _valid(contract: Contract, operation: Operation) -> Case:
     """Return the request that the contract's own examples make."""
     document = contract.document
@@ -179,7 +184,7 @@ def _valid(contract: Contract, operation: Operation) -> Case:
         value = _example(document, parameter)
         if value is ABSENT or parameter["in"] not in {"path", "query", "header"}:
             continue
-        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = ",".join(map(_text, value)) if isinstance(value, list) else _text(value)
         places = {"path": case.path, "query": case.query, "header": case.headers}
         places[parameter["in"]][parameter["name"]] = text
     content = resolve(document, node.get("requestBody", {})).get("content", {})

@@ -142,6 +142,8 @@ def test_DUR_11_the_port_is_as_wide_as_it_was_meant_to_be() -> None:  # noqa: N8
 
     assert verbs == {
         "start",
+        "run",
+        "wait",
         "status",
         "list_dead",
         "replay",
