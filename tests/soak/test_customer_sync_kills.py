@@ -19,6 +19,7 @@ import yaml
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.store import Saving
 from tests.process_apis.customer_sync.conftest import APIS, sandboxes, settings
+from tests.soak.whole import whole
 from tests.support import tryton as real_tryton
 from tests.support.serving import eventually, free_port
 from tests.support.tryton import pytest_collection_modifyitems, tryton_data
@@ -125,6 +126,7 @@ def systems(tryton_data: Path, tmp_path: Path) -> Iterator[tuple[Systems, dict[s
         yield Systems(running, erp), settings(tmp_path, running, erp)
 
 
+@whole
 @pytest.mark.timeout(1800)
 def test_a_process_killed_at_any_step_leaves_no_customer_twice(
     systems: tuple[Systems, dict[str, Any]], tmp_path: Path

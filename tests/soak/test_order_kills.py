@@ -9,6 +9,7 @@ import pytest
 from gateway.sandboxes import SANDBOXES
 from tests.portico.workflow.kills.crew import crew
 from tests.process_apis.orders.kills.proof import ENDS, WORKER, Trial
+from tests.soak.whole import whole
 from tests.support.sandbox import running_beside
 from tests.support.tryton import (  # noqa: F401  # fixtures, and the hook that allows for the set-up
     open_api,
@@ -35,6 +36,7 @@ def bank() -> Iterator[Running]:
         yield running
 
 
+@whole
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", list(ENDS))
 async def test_an_order_that_is_killed_anywhere_ends_whole(

@@ -23,6 +23,7 @@ from tests.portico.workflow.kills.crew import crew
 from tests.process_apis.order_to_cash.conftest import APIS, SECRET, UNLIMITED, settings, systems
 from tests.process_apis.order_to_cash.kills.proof import WORKER, Proof
 from tests.process_apis.order_to_cash.kills.stories import STORIES, Stripe
+from tests.soak.whole import whole
 from tests.support.serving import eventually, free_port
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ def _in_the_end(books: QuickBooksSandbox) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("story", STORIES)
+@whole
 @pytest.mark.timeout(3600)
 @pytest.mark.anyio
 async def test_a_kill_at_each_crash_point_leaves_what_an_undisturbed_run_leaves(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.process_apis.reconciliation.counterpart import EVERY, Counterpart, serving_counterpart
 from tests.process_apis.reconciliation.processes import GatewayProcess, alone
+from tests.soak.whole import whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,7 @@ def report(gateway: GatewayProcess, run_id: str) -> Counter[str]:
     return Counter(each["kind"] for each in found)
 
 
+@whole
 @pytest.mark.timeout(SECONDS + 200)
 def test_a_hundred_thousand_records_take_no_more_memory_than_a_thousand(tmp_path: Path) -> None:
     counterpart = Counterpart(WARM)
