@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from portico.connectors.failures import UnavailableError
+
+T = TypeVar("T")
 
 # How long a writer waits for another one; a transaction here takes milliseconds.
 BUSY_SECONDS = 10
@@ -39,6 +47,29 @@ def open_engine(url: str) -> sa.Engine:
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+class Database:
+    """Runs transactions on threads: drivers and disks wait, the event loop does not."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    async def run(self, work: Callable[[sa.Connection], T]) -> T:
+        """Return what `work` returns, committed. Raises UnavailableError."""
+
+        def run() -> T:
+            with self._engine.begin() as connection:
+                return work(connection)
+
+        try:
+            return await asyncio.to_thread(run)
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            message = "the database of the cross-references cannot be used now"
+            raise UnavailableError(message, system="references") from error
+
+    def __repr__(self) -> str:
+        return repr(self._engine.url)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

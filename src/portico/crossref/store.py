@@ -7,15 +7,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from secrets import token_hex
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from portico.connectors.failures import UnavailableError
-from portico.crossref.engine import open_engine
+from portico.crossref.engine import Database, open_engine
 from portico.crossref.records import (
     Claim,
     ClaimedError,
@@ -28,8 +25,7 @@ from portico.crossref.records import (
     operation_id,
 )
 from portico.crossref.schema import ALIASES, LINKS, NewerSchemaError, migrate
-
-T = TypeVar("T")
+from portico.statements import insert
 
 # An alias of an alias of an alias: more is a circle.
 MAX_ALIASES = 10
@@ -43,7 +39,7 @@ class CrossReferences:
     """Which record of which system a canonical id stands for."""
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], float] = time.time) -> None:
-        self._engine = engine
+        self._database = Database(engine)
         self._clock = clock
 
     async def claim(self, key: Key, external_key: str, lease_seconds: float) -> Claim | Link:
@@ -53,7 +49,7 @@ class CrossReferences:
         the external key belongs to another canonical record. A lease is longer than the attempt
         can last: when it is over, the next one takes the record for possibly created.
         """
-        return await self._run(lambda c: self._claim(c, key, external_key, lease_seconds))
+        return await self._database.run(lambda c: self._claim(c, key, external_key, lease_seconds))
 
     def _claim(
         self, connection: sa.Connection, key: Key, external_key: str, lease_seconds: float
@@ -102,7 +98,7 @@ class CrossReferences:
             "written_hash": written_hash,
         }
         try:
-            await self._run(lambda c: self._change_claimed(c, claim, values))
+            await self._database.run(lambda c: self._change_claimed(c, claim, values))
         except IntegrityError as error:
             raise TakenError(f"{external_id} is linked to another canonical record") from error
         return Link(
@@ -117,12 +113,12 @@ class CrossReferences:
     async def release(self, claim: Claim) -> None:
         """Note that the system refused the record, so that another attempt is another operation."""
         values = {"generation": LINKS.c.generation + 1, "owner": "", "claimed_until_ms": 0}
-        await self._run(lambda c: self._change_claimed(c, claim, values))
+        await self._database.run(lambda c: self._change_claimed(c, claim, values))
 
     async def give_up(self, claim: Claim) -> None:
         """Let the next attempt begin at once, at looking up what this one may have created."""
         values = {"owner": "", "claimed_until_ms": 0}
-        await self._run(lambda c: self._change_claimed(c, claim, values))
+        await self._database.run(lambda c: self._change_claimed(c, claim, values))
 
     def _change_claimed(
         self, connection: sa.Connection, claim: Claim, values: dict[str, Any]
@@ -149,7 +145,7 @@ class CrossReferences:
         }
         insert = sa.insert(LINKS).values(**values, updated_ms=self._now())
         try:
-            await self._run(lambda c: c.execute(insert))
+            await self._database.run(lambda c: c.execute(insert))
         except IntegrityError as error:
             raise TakenError(f"{external_id} or {key.canonical_id} is linked already") from error
         found = await self.find(key)
@@ -164,7 +160,7 @@ class CrossReferences:
             ).one_or_none()
             return None if row is None else _link_of(row)
 
-        return await self._run(find)
+        return await self._database.run(find)
 
     async def find_external(
         self, entity: str, system: str, instance: str, external_id: str
@@ -176,7 +172,7 @@ class CrossReferences:
             LINKS.c.instance == instance,
             LINKS.c.external_id == external_id,
         )
-        row = await self._run(lambda c: c.execute(wanted).one_or_none())
+        row = await self._database.run(lambda c: c.execute(wanted).one_or_none())
         return None if row is None else _link_of(row)
 
     async def keys_of(
@@ -189,7 +185,7 @@ class CrossReferences:
             LINKS.c.instance == instance,
             LINKS.c.external_id.in_(external_ids),
         )
-        rows = await self._run(lambda c: c.execute(wanted).all())
+        rows = await self._database.run(lambda c: c.execute(wanted).all())
         return {str(external_id): str(key) for external_id, key in rows}
 
     async def note_write(self, key: Key, *, version: str, written_hash: str) -> None:
@@ -222,11 +218,11 @@ class CrossReferences:
             )
             connection.execute(sa.insert(ALIASES).values(row))
 
-        await self._run(merge)
+        await self._database.run(merge)
 
     async def survivor(self, entity: str, canonical_id: str) -> str:
         """Return what a canonical record is called after all its merges."""
-        return await self._run(lambda c: _survivor(c, entity, canonical_id))
+        return await self._database.run(lambda c: _survivor(c, entity, canonical_id))
 
     async def take_over(self, entity: str, merged_id: str, survivor_id: str) -> None:
         """Give the survivor of a merge the links of the merged record that it lacks itself."""
@@ -248,33 +244,20 @@ class CrossReferences:
                     moved = sa.update(LINKS).where(_is(key)).values(canonical_id=survivor_id)
                     connection.execute(moved)
 
-        await self._run(take_over)
+        await self._database.run(take_over)
 
     async def _update(self, key: Key, values: dict[str, Any]) -> None:
         def update(connection: sa.Connection) -> None:
             changed = sa.update(LINKS).where(_is(_resolve(connection, key)))
             connection.execute(changed.values(**values, updated_ms=self._now()))
 
-        await self._run(update)
+        await self._database.run(update)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    async def _run(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run a transaction on a thread: drivers and disks wait, the event loop does not."""
-
-        def run() -> T:
-            with self._engine.begin() as connection:
-                return work(connection)
-
-        try:
-            return await asyncio.to_thread(run)
-        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-            message = "the database of the cross-references cannot be used now"
-            raise UnavailableError(message, system="references") from error
-
     def __repr__(self) -> str:
-        return f"<CrossReferences {self._engine.url!r}>"
+        return f"<CrossReferences {self._database}>"
 
 
 @asynccontextmanager
@@ -296,10 +279,9 @@ async def open_cross_references(url: str) -> AsyncIterator[CrossReferences]:
 
 
 def _insert_unless_there(connection: sa.Connection, values: dict[str, Any]) -> Any:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(LINKS).values(values).on_conflict_do_nothing()
+    statement = insert(connection.dialect.name, LINKS).values(values).on_conflict_do_nothing()
     # A row comes back only if it was inserted; drivers do not agree on how to count.
-    return insert.returning(LINKS.c.owner)
+    return statement.returning(LINKS.c.owner)
 
 
 def _columns(key: Key) -> dict[str, str]:

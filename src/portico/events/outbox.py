@@ -23,7 +23,7 @@ from portico.events.contracts import EventContracts
 from portico.events.errors import BusUnavailableError, MalformedEventError
 from portico.events.event import CloudEvent
 from portico.events.json_format import from_bytes, to_bytes
-from portico.workflow.database import WorkflowDatabase
+from portico.workflow.database import WorkflowDatabase, writing
 from portico.workflow.tables import OUTBOX
 from portico.workflow.transactions import Transactions
 
@@ -125,10 +125,8 @@ class Outbox:
     async def _claim(self) -> Sequence[tuple[int, str]]:
         """Take the oldest events, unless another process has some: their order stays."""
         now = self._database.now()
-        async with self._transactions.engine.begin() as connection:
-            if self._database.is_sqlite:
-                await connection.execute(sa.text("BEGIN IMMEDIATE"))
-            else:
+        async with writing(self._transactions.engine) as connection:
+            if not self._database.is_sqlite:
                 await connection.execute(sa.text(f"select pg_advisory_xact_lock({_LOCK})"))
             busy = sa.select(OUTBOX.c.number).where(OUTBOX.c.claimed_until > now).limit(1)
             if (await connection.execute(busy)).first() is not None:

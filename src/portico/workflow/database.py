@@ -5,17 +5,19 @@ The URL alone decides; what differs between the two is in this module.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from portico.statements import Insert, insert
 from portico.workflow.errors import WorkflowDatabaseError
 
 # SQLite has one writer at a time: more connections would only wait for one another.
@@ -114,12 +116,22 @@ class WorkflowDatabase:
             return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
         return sa.literal_column("extract(epoch from clock_timestamp())", sa.Double)
 
-    def insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    def insert(self, table: sa.Table) -> Insert:
         """Return an insert that can say what happens on a conflict."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        return insert(self.url.get_backend_name(), table)
 
     def __repr__(self) -> str:
         return f"<WorkflowDatabase {self.url.render_as_string(hide_password=True)}>"
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection in a transaction that reads and then writes."""
+    async with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            # SQLite cannot make a writer of a reader while another process writes.
+            await connection.execute(sa.text("BEGIN IMMEDIATE"))
+        yield connection
 
 
 def _set_pragmas(connection: Any, record: Any) -> None:

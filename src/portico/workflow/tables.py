@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from portico.workflow.database import writing
+
 METADATA = sa.MetaData()
 # Longer than any identifier that is made here or by a vendor.
 NAME = sa.String(255)
@@ -91,9 +93,7 @@ _LOCK = 0x506F7274  # any number that is ours: it names the lock that creators o
 
 async def create_tables(engine: AsyncEngine, tables: sa.MetaData = METADATA) -> None:
     """Create the tables that are missing; processes that start together wait for one another."""
-    async with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
-            await connection.execute(sa.text("BEGIN IMMEDIATE"))
-        else:
+    async with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
             await connection.execute(sa.text(f"select pg_advisory_xact_lock({_LOCK})"))
         await connection.run_sync(tables.create_all)

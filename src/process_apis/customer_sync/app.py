@@ -10,13 +10,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from portico.crossref.engine import open_engine
+from portico.crossref.engine import Database, open_engine
 from portico.crossref.store import CrossReferences, open_cross_references
 from portico.crossref.watermarks import Watermarks
 from portico.durable import Durable
 from process_apis.customer_sync.conflicts import Conflicts
 from process_apis.customer_sync.fields import HOLDERS, SYSTEMS
-from process_apis.customer_sync.store import Customers, Database, LookStates, Records
+from process_apis.customer_sync.store import Customers, LookStates, Records
 from process_apis.customer_sync.tables import create_tables
 
 OwnerName = Literal["salesforce", "tryton", "quickbooks", "nobody"]

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from portico.crossref.engine import Database
 from portico.problems import CONFLICT, NOT_FOUND, UNPROCESSABLE, Problem
 from portico.server.call import combine
-from process_apis.customer_sync.store import Database, now, put_row
+from process_apis.customer_sync.store import now, put_row
 from process_apis.customer_sync.tables import CONFLICTS, NOTES
 
 Kind = Literal["field", "match", "refusal"]

@@ -14,7 +14,7 @@ from portico.server.call import Call, Reply, combine
 from process_apis.customer_sync import mapping, models, starting
 from process_apis.customer_sync.app import Parts
 from process_apis.customer_sync.conflicts import check_resolution
-from process_apis.customer_sync.looks import ENTITY
+from process_apis.customer_sync.store import ENTITY
 
 _IDS = re.compile(r"CU-[0-9A-F]{16}|[0-9a-f]{40}")
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from portico.crossref.records import Key
 from portico.server.call import combine
 from process_apis.customer_sync.app import Parts
 from process_apis.customer_sync.conflicts import Finding, decided_value
 from process_apis.customer_sync.fields import SYSTEMS, hash_of
-from process_apis.customer_sync.looks import ENTITY
-from process_apis.customer_sync.store import now, put_row
+from process_apis.customer_sync.store import ENTITY, key_of, now, put_row
 from process_apis.customer_sync.tables import CUSTOMERS, NOTES
 
 Json = dict[str, Any]
@@ -59,7 +57,7 @@ class Keeping:
         """Add what the customer is in each system; `held` are those where it is or was."""
         loaded["held"] = []
         for system, instance in loaded["instances"].items():
-            key = _key(loaded["customerId"], system, instance)
+            key = key_of(loaded["customerId"], system, instance)
             link = await self._parts.references.find(key)
             if link is None or link.state == "pending":
                 loaded["claimed"][system] = link is not None
@@ -95,10 +93,10 @@ class Keeping:
     async def _note_links(self, outcome: Json) -> None:
         references, instances = self._parts.references, outcome["instances"]
         for system, side in outcome["sides"].items():
-            key = _key(outcome["customerId"], system, instances[system])
+            key = key_of(outcome["customerId"], system, instances[system])
             await references.note_write(key, version="", written_hash=hash_of(side["seen"]))
         for system, external_id in outcome["gone"].items():
-            key = _key(outcome["customerId"], system, instances[system])
+            key = key_of(outcome["customerId"], system, instances[system])
             link = await references.find(key)
             if link is not None and link.external_id == external_id:
                 await references.bury(key)
@@ -173,7 +171,3 @@ def _row(outcome: Json) -> Json:
         "cause": outcome["cause"][:MAX_CAUSE],
         "synced_at": now(),
     }
-
-
-def _key(customer_id: str, system: str, instance: str) -> Key:
-    return Key(entity=ENTITY, canonical_id=customer_id, system=system, instance=instance)

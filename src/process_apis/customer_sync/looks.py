@@ -22,9 +22,8 @@ from portico.workflow.steps import Outcome, Steps
 from process_apis.customer_sync.app import Parts
 from process_apis.customer_sync.fields import hash_of, is_gone, merged_into, values_of
 from process_apis.customer_sync.starting import start_match, start_merge, start_sync
-from process_apis.customer_sync.store import place_of
+from process_apis.customer_sync.store import ENTITY, place_of
 
-ENTITY = "customer"
 CRM, ERP, BOOKS = "system/salesforce.v1", "system/tryton.v1", "system/quickbooks.v1"
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 PAGE = 100

@@ -25,7 +25,6 @@ from portico.problems import Problem
 from portico.server.call import combine
 from process_apis.customer_sync.app import Parts
 from process_apis.customer_sync.conflicts import Finding
-from process_apis.customer_sync.looks import ENTITY
 from process_apis.customer_sync.matching import (
     Candidate,
     Identity,
@@ -35,7 +34,7 @@ from process_apis.customer_sync.matching import (
     likeness,
 )
 from process_apis.customer_sync.starting import start_sync
-from process_apis.customer_sync.store import now, put_row
+from process_apis.customer_sync.store import ENTITY, key_of, now, put_row
 from process_apis.customer_sync.tables import NOTES
 
 # 16 hexadecimal digits are 64 bits; the id has to fit where systems keep keys.
@@ -197,12 +196,7 @@ def subject_of(place: Mapping[str, str]) -> str:
 
 
 def _key(place: Mapping[str, str], customer_id: str) -> Key:
-    return Key(
-        entity=ENTITY,
-        canonical_id=customer_id,
-        system=place["system"],
-        instance=place["instance"],
-    )
+    return key_of(customer_id, place["system"], place["instance"])
 
 
 def _place(record: Mapping[str, Any]) -> dict[str, str]:

@@ -5,23 +5,20 @@ Doing any of it again does nothing more, so that a step may be.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from portico.connectors.failures import UnavailableError
 from portico.connectors.moments import timestamp
+from portico.crossref.engine import Database
+from portico.crossref.records import Key
+from portico.statements import insert, upsert
 from process_apis.customer_sync.matching import Identity, identity_of
 from process_apis.customer_sync.tables import CUSTOMERS, LOOKS, NOTES, RECORDS, TOKENS
 
-T = TypeVar("T")
-
+ENTITY = "customer"
 # More records than this with one name say nothing; none of them is taken for another.
 MAX_ALIKE = 100
 # What one look starts again of what waits; the rest waits for the next one.
@@ -33,42 +30,9 @@ def now() -> str:
     return timestamp(datetime.now(UTC))
 
 
-class Database:
-    """Runs transactions on threads: drivers and disks wait, the event loop does not."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-
-    async def run(self, work: Callable[[sa.Connection], T]) -> T:
-        """Return what `work` returns, committed. Raises UnavailableError."""
-
-        def run() -> T:
-            with self._engine.begin() as connection:
-                return work(connection)
-
-        try:
-            return await asyncio.to_thread(run)
-        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-            message = "the database of the cross-references cannot be used now"
-            raise UnavailableError(message, system="references") from error
-
-    async def replace(self, table: sa.Table, row: Mapping[str, Any]) -> None:
-        """Write a row, instead of the one of its key if there is one."""
-        await self.run(lambda connection: put_row(connection, table, row))
-
-
 def put_row(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
     """Write a row, instead of the one of its key if there is one."""
-    keys = [column.name for column in table.primary_key.columns]
-    insert = _insert(connection, table).values(**row)
-    others = {name: insert.excluded[name] for name in row if name not in keys}
-    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=others))
-
-
-def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an insert that can say what happens on a conflict."""
-    is_postgres = connection.dialect.name == "postgresql"
-    return postgresql.insert(table) if is_postgres else sqlite.insert(table)
+    connection.execute(upsert(connection.dialect.name, table).values(**row))
 
 
 class Customers:
@@ -94,8 +58,8 @@ class Customers:
         }
 
         def begin(connection: sa.Connection) -> None:
-            insert = _insert(connection, CUSTOMERS).values(**row)
-            connection.execute(insert.on_conflict_do_nothing())
+            begun = insert(connection.dialect.name, CUSTOMERS).values(**row)
+            connection.execute(begun.on_conflict_do_nothing())
 
         await self._database.run(begin)
 
@@ -156,8 +120,8 @@ class Records:
             tokens = [] if state == "gone" else identity.tokens
             if tokens:
                 rows = [{**place, "token": token[:400]} for token in tokens]
-                insert = _insert(connection, TOKENS).values(rows)
-                connection.execute(insert.on_conflict_do_nothing())
+                known_by = insert(connection.dialect.name, TOKENS).values(rows)
+                connection.execute(known_by.on_conflict_do_nothing())
 
         await self._database.run(take_in)
 
@@ -219,6 +183,11 @@ class LookStates:
             put_row(connection, LOOKS, {**row, "last": dict(last)})
 
         await self._database.run(save)
+
+
+def key_of(customer_id: str, system: str, instance: str) -> Key:
+    """Return what a customer is called among the cross-references of a system."""
+    return Key(entity=ENTITY, canonical_id=customer_id, system=system, instance=instance)
 
 
 def place_of(record: Mapping[str, Any]) -> dict[str, str]:

@@ -20,7 +20,6 @@ from portico.crossref.records import (
     ClaimedError,
     ClaimLostError,
     DeletedError,
-    Key,
     Link,
     TakenError,
 )
@@ -37,8 +36,9 @@ from process_apis.customer_sync.decision import (
 )
 from process_apis.customer_sync.fields import body_of, is_gone, values_of
 from process_apis.customer_sync.keeping import Keeping
-from process_apis.customer_sync.looks import BOOKS, CRM, ENTITY, ERP, Looks
+from process_apis.customer_sync.looks import BOOKS, CRM, ERP, Looks
 from process_apis.customer_sync.matching import identity_of, likeness
+from process_apis.customer_sync.store import key_of
 
 Json = dict[str, Any]
 # An attempt ends with its step; what it sent may arrive a little later.
@@ -210,15 +210,17 @@ class Syncs:
     async def _claim(self, customer_id: str, key: Mapping[str, str]) -> dict[str, str]:
         """Claim the record; empty if it was matched meanwhile, or an attempt may be under way."""
         references = self._parts.references
+        wanted = key_of(customer_id, key["system"], key["instance"])
         try:
-            claim = await references.claim(_key(customer_id, key), customer_id, LEASE_SECONDS)
+            claim = await references.claim(wanted, customer_id, LEASE_SECONDS)
         except (ClaimedError, DeletedError):
             return {}
         return {} if isinstance(claim, Link) else {**key, "owner": claim.owner}
 
     async def _link(self, customer_id: str, claimed: Mapping[str, str], outcome: Outcome) -> None:
         """Link what was created, or give the claim back where nothing was."""
-        references, key = self._parts.references, _key(customer_id, claimed)
+        references = self._parts.references
+        key = key_of(customer_id, claimed["system"], claimed["instance"])
         owner = claimed["owner"]
         claim = Claim(
             key=key, external_key=customer_id, operation_id="", owner=owner, resumed=False
@@ -253,15 +255,6 @@ class Syncs:
 def _just_now(system: str) -> Failure:
     detail = f"it was just matched in {system}, or is being created there"
     return Failure(status=CONFLICT.status, title="", detail=detail, system=system, passing=True)
-
-
-def _key(customer_id: str, place: Mapping[str, str]) -> Key:
-    return Key(
-        entity=ENTITY,
-        canonical_id=customer_id,
-        system=place["system"],
-        instance=place["instance"],
-    )
 
 
 def _outcome(loaded: Json, reading: _Reading, decision: Decision, writing: _Writing) -> Json:

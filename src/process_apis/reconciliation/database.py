@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from portico.durable import Durable
 from portico.problems import UNAVAILABLE, Problem
+from portico.workflow.database import writing
 from portico.workflow.tables import create_tables
 from portico.workflow.workflows import RETRY_AFTER_SECONDS
 from process_apis.reconciliation.tables import METADATA
@@ -39,10 +38,7 @@ class Database:
         """Yield a connection in a transaction; raises Problem 503 when the database is away."""
         engine = await self._engine()
         with _answering():
-            async with engine.begin() as connection:
-                if engine.dialect.name == "sqlite":
-                    # SQLite cannot make a writer of a reader while another process writes.
-                    await connection.execute(sa.text("BEGIN IMMEDIATE"))
+            async with writing(engine) as connection:
                 yield connection
 
     async def _engine(self) -> AsyncEngine:
@@ -66,20 +62,3 @@ def _answering() -> Iterator[None]:
             "the workflow database does not answer; nothing is lost if this is sent again",
             headers=[("Retry-After", str(RETRY_AFTER_SECONDS))],
         ) from error
-
-
-def insert(connection: AsyncConnection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an insert that can say what happens on a conflict."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
-
-
-def upsert(connection: AsyncConnection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an insert that replaces what is there under the same primary key."""
-    statement = insert(connection, table)
-    keys = [column.name for column in table.primary_key]
-    others = {
-        column.name: statement.excluded[column.name]
-        for column in table.columns
-        if column.name not in keys
-    }
-    return statement.on_conflict_do_update(index_elements=keys, set_=others)

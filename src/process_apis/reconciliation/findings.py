@@ -10,8 +10,9 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portico.statements import upsert
 from process_apis.reconciliation.comparing import Difference
-from process_apis.reconciliation.database import Database, upsert
+from process_apis.reconciliation.database import Database
 from process_apis.reconciliation.domain import Run
 from process_apis.reconciliation.tables import DEEDS, FINDINGS, REPORTED
 
@@ -70,9 +71,9 @@ async def report(
         if becomes.reported:
             reported.append({**shown, "run_id": run.run_id})
     if findings:
-        await connection.execute(upsert(connection, FINDINGS), findings)
+        await connection.execute(upsert(connection.dialect.name, FINDINGS), findings)
     if reported:
-        await connection.execute(upsert(connection, REPORTED), reported)
+        await connection.execute(upsert(connection.dialect.name, REPORTED), reported)
 
 
 def _shown(difference: Difference) -> dict[str, object]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from process_apis.reconciliation.database import Database, insert
+from portico.statements import insert
+from process_apis.reconciliation.database import Database
 from process_apis.reconciliation.domain import SubjectName, comparison, listings, ordered
 from process_apis.reconciliation.starting import Order
 from process_apis.reconciliation.tables import DEEDS, FINDINGS, PLACES, REPORTED, ROWS, RUNS
@@ -41,8 +42,9 @@ class Runs:
             for position, work in enumerate(parts)
         ]
         async with self.database.writing() as connection:
-            await connection.execute(insert(connection, RUNS).on_conflict_do_nothing(), values)
-            await connection.execute(insert(connection, PLACES).on_conflict_do_nothing(), places)
+            for table, rows in ((RUNS, [values]), (PLACES, places)):
+                unless_there = insert(connection.dialect.name, table).on_conflict_do_nothing()
+                await connection.execute(unless_there, rows)
 
     async def begin(self, run_id: str, now: str) -> None:
         """Note that a run begins; when it did first stays."""

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portico.statements import upsert
 from process_apis.reconciliation.comparing import MAX_IDS, Group
-from process_apis.reconciliation.database import Database, upsert
+from process_apis.reconciliation.database import Database
 from process_apis.reconciliation.domain import SUBJECTS, Listing, SubjectName, System
 from process_apis.reconciliation.rows import Row, order_key
 from process_apis.reconciliation.tables import PLACES, ROWS
@@ -73,7 +74,7 @@ class Stage:
                 return
             values = [_values(place.run_id, listing, row) for row in matched]
             if values:
-                await connection.execute(upsert(connection, ROWS), values)
+                await connection.execute(upsert(connection.dialect.name, ROWS), values)
 
     async def begin_again(self, place: Place) -> None:
         """Go back to the first page of a list; what is read again replaces itself."""

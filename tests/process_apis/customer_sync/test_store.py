@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portico.crossref.engine import open_engine
+from portico.crossref.engine import Database, open_engine
 from portico.problems import Problem
 from process_apis.customer_sync.conflicts import Conflicts, Finding, decided_value
 from process_apis.customer_sync.matching import identity_of
 from process_apis.customer_sync.store import (
     Customers,
-    Database,
     LookStates,
     Records,
     place_of,
