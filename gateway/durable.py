@@ -140,9 +140,9 @@ async def open_durable(
                 outbox=outbox,
                 dead_letters=desk,
                 subscribers=subscribers,
-                watermarks=Watermarks(database, workflows.transactions.engine),
-                notes=Notes(database, workflows.transactions.engine),
-                projections=Projections(database, workflows.transactions),
+                watermarks=Watermarks(database, own),
+                notes=Notes(database, own),
+                projections=Projections(database, own),
             )
         )
         stack.callback(durable.closed)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # A body of a known length up to here is passed on whole, so that it can be checked and stored.
 MAX_WHOLE_BYTES = 262_144
+# The timers of event loops count in milliseconds, and some go off one early.
+_TIMER_SECONDS = 0.002
 _NO_BODY = frozenset({204, 304})
 # CONNECT opens tunnels, and TRACE would send back what was added on the way.
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
@@ -129,11 +131,11 @@ class Upstream:
             try:
                 response = await self._transport.handle_async_request(outgoing)
             except UNREACHABLE as exc:
+                failure = exc
+                if _is_up(deadline):
+                    break  # a request in a hurry says nothing against the target
                 # Nothing was sent, so the next one may have it, whatever the method is.
                 self._rotation.eject(target)
-                failure = exc
-                if deadline.expired():
-                    break
             except httpx.TransportError as exc:
                 raise self._problem(exc, deadline) from exc
             else:
@@ -176,9 +178,14 @@ class Upstream:
 
     def _problem(self, exc: httpx.TransportError, deadline: Deadline) -> Problem:
         name = self.options.name
-        if isinstance(exc, NOT_SENT) and deadline.expired():
+        if isinstance(exc, NOT_SENT) and _is_up(deadline):
             return deadline_exceeded(name, sent=False)
         return as_problem(exc, name=name, retry_after=max(1, ceil(self.options.eject_seconds)))
+
+
+def _is_up(deadline: Deadline) -> bool:
+    """Tell whether a time-out was that of the deadline, as far as clocks can tell."""
+    return deadline.remaining() < _TIMER_SECONDS
 
 
 class _RequestStream(httpx.AsyncByteStream):
