@@ -47,7 +47,7 @@ async def opened(
             subscribers=Subscribers(database, own, []),
             watermarks=Watermarks(database, workflows.transactions.engine),
             notes=Notes(database, workflows.transactions.engine),
-            projections=Projections(database, workflows.transactions),
+            projections=Projections(database, workflows.transactions.engine),
         )
         durable.opened(parts)
         stack.callback(durable.closed)

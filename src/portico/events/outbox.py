@@ -16,7 +16,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.events.bus import EventBus
 from portico.events.contracts import EventContracts
@@ -67,18 +67,18 @@ class Outbox:
         """
         self.check(event)
 
-        async def write(session: AsyncSession) -> None:
-            await self.add(session, event)
+        async def write(connection: AsyncConnection) -> None:
+            await self.add(connection, event)
 
         await self._transactions.run(f"publish {event.type}", write)
         self._news.set()
 
-    async def add(self, session: AsyncSession, event: CloudEvent) -> None:
+    async def add(self, connection: AsyncConnection, event: CloudEvent) -> None:
         """Keep an event within a transaction of its publisher's. `check` it before."""
         insert = self._database.insert(OUTBOX).values(
             identity=_identity(event), event=to_bytes(event).decode(), claimed_until=0.0
         )
-        await session.execute(insert.on_conflict_do_nothing(index_elements=["identity"]))
+        await connection.execute(insert.on_conflict_do_nothing(index_elements=["identity"]))
 
     def check(self, event: CloudEvent) -> None:
         """Raise what `publish` raises."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.tables import PROJECTIONS
-from portico.workflow.transactions import Transactions
+from portico.workflow.transactions import in_step
 
 # Databases have limits of their own on what one query may name.
 _SUBJECTS_PER_QUERY = 500
@@ -35,9 +35,9 @@ class Word:
 class Projections:
     """Things known by the name of what they are part of, such as the levels of a stock."""
 
-    def __init__(self, database: WorkflowDatabase, transactions: Transactions) -> None:
+    def __init__(self, database: WorkflowDatabase, engine: AsyncEngine) -> None:
         self._database = database
-        self._transactions = transactions
+        self._engine = engine
 
     async def put(self, name: str, words: Sequence[Word]) -> None:
         """Keep words, except those that are behind what is kept. Within a workflow it is a step.
@@ -64,17 +64,17 @@ class Projections:
             for word in words
         ]
 
-        async def write(session: AsyncSession) -> None:
-            await session.execute(kept, rows)
+        async def query(connection: AsyncConnection) -> None:
+            await connection.execute(kept, rows)
 
-        await self._transactions.run(f"note {name}", write)
+        await in_step(self._engine, f"note {name}", query)
 
     async def of(self, name: str, subjects: Sequence[str]) -> list[Word]:
         """Return what is known of some subjects."""
         found: list[Word] = []
         columns = PROJECTIONS.c
         chosen = (columns.subject, columns.key, columns.position, columns.value)
-        async with self._transactions.engine.connect() as connection:
+        async with self._engine.connect() as connection:
             for group in _groups(subjects):
                 query = sa.select(*chosen).where(columns.name == name, columns.subject.in_(group))
                 rows = await connection.execute(query.order_by(columns.subject, columns.key))

@@ -9,6 +9,7 @@ from dbos import DBOS
 
 from portico.workflow.definition import Schedule, Workflow
 from portico.workflow.notes import Notes
+from portico.workflow.transactions import Transactions
 
 NAME = "portico.retention"
 # At night, and not at the full hour, when everybody else's jobs run.
@@ -18,7 +19,7 @@ _BATCH = 500
 _ENDED = ["SUCCESS", "CANCELLED"]
 
 
-def workflow(retention_seconds: float, notes: Notes) -> Workflow:
+def workflow(retention_seconds: float, notes: Notes, transactions: Transactions) -> Workflow:
     """Return the workflow that deletes what ended longer ago than that, and old notes."""
 
     async def run(payload: Any) -> int:
@@ -26,7 +27,9 @@ def workflow(retention_seconds: float, notes: Notes) -> Workflow:
         await notes.forget()
         deleted = 0
         while True:
-            count = await DBOS.run_step_async({"name": "delete"}, delete_ended, retention_seconds)
+            count = await DBOS.run_step_async(
+                {"name": "delete"}, delete_ended, retention_seconds, transactions
+            )
             deleted += count
             if count < _BATCH:
                 return deleted
@@ -34,7 +37,7 @@ def workflow(retention_seconds: float, notes: Notes) -> Workflow:
     return Workflow(name=NAME, run=run)
 
 
-async def delete_ended(retention_seconds: float) -> int:
+async def delete_ended(retention_seconds: float, transactions: Transactions) -> int:
     """Delete one batch and return its size."""
     before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=retention_seconds)
     ended = await DBOS.list_workflows_async(
@@ -45,5 +48,7 @@ async def delete_ended(retention_seconds: float) -> int:
         load_output=False,
     )
     if ended:
-        await DBOS.delete_workflows_async([status.workflow_id for status in ended])
+        ids = [status.workflow_id for status in ended]
+        await DBOS.delete_workflows_async(ids)
+        await transactions.forget(ids)
     return len(ended)

@@ -37,6 +37,15 @@ WATERMARKS = sa.Table(
 )
 """How far something was read. Values are ordered as text: times are written in one form."""
 
+STEPS = sa.Table(
+    "portico_step",
+    METADATA,
+    sa.Column("workflow_id", NAME, primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True),
+    sa.Column("result", sa.Text, nullable=False),
+)
+"""Results of steps that write here, committed with what they wrote; see `Transactions`."""
+
 NOTES = sa.Table(
     "portico_note",
     METADATA,

@@ -170,7 +170,9 @@ class Workflows:
         state = await self.status(workflow_id)
         if state is None or state.phase != "dead":
             return False
-        await DBOS.rewind_workflow_async(workflow_id, start_step=state.first_failed_step())
+        first = state.first_failed_step()
+        await self.transactions.forget([workflow_id], first)
+        await DBOS.rewind_workflow_async(workflow_id, start_step=first)
         return True
 
     async def discard(self, workflow_id: str) -> bool:
@@ -179,6 +181,7 @@ class Workflows:
         if state is None or state.phase != "dead":
             return False
         await DBOS.delete_workflows_async([workflow_id])
+        await self.transactions.forget([workflow_id])
         return True
 
     async def schedule(self, schedule: Schedule) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.durable import Durable, DurableParts
 from portico.workflow.definition import Schedule, Workflow
@@ -86,7 +86,7 @@ class Poll:
         events = [levels.erp_event(level) for level in found]
         skus = list(dict.fromkeys(level["sku"] for level in found))
 
-        async def publish(session: AsyncSession) -> int:
+        async def publish(connection: AsyncConnection) -> int:
             known = await parts.projections.of(levels.LEVELS, skus)
             news = [
                 event
@@ -95,7 +95,7 @@ class Poll:
             ]
             for event in news:
                 parts.outbox.check(event)
-                await parts.outbox.add(session, event)
+                await parts.outbox.add(connection, event)
             return len(news)
 
         await parts.workflows.transactions.run("publish levels", publish)

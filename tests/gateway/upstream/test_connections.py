@@ -283,6 +283,7 @@ async def test_a_connection_that_is_not_accepted_in_time_was_sent_nothing() -> N
             with pytest.raises(UpstreamProblem) as raised:
                 await billing.forward(request("POST", seconds=0.2))
             assert (raised.value.kind, raised.value.sent) == (DEADLINE_EXCEEDED, False)
+            assert "0 ejected" in repr(billing)
 
 
 async def test_the_next_base_url_takes_over_and_the_dead_one_rests() -> None:

@@ -196,9 +196,9 @@ async def test_DUR_07_retention_deletes_what_succeeded_and_keeps_dead_letters(  
         flow.broken = True
         await workflows.start("bad", "flow.v1", {"of": "two"})
         await reached(workflows, "bad", "dead")
-        kept = await retention.delete_ended(3600.0)
+        kept = await retention.delete_ended(3600.0, workflows.transactions)
         # A clock in whole seconds needs one to pass.
-        deleted = await retention.delete_ended(-2.0)
+        deleted = await retention.delete_ended(-2.0, workflows.transactions)
         good, bad = await workflows.status("good"), await workflows.status("bad")
 
     assert (kept, deleted) == (0, 1)

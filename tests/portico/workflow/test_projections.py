@@ -22,7 +22,7 @@ def word(position: str, value: object, *, subject: str = "A", key: str = "wms WH
 
 async def test_the_word_that_is_furthest_stands_in_any_order(database: WorkflowDatabase) -> None:
     async with open_workflows(database, []) as workflows:
-        projections = Projections(database, workflows.transactions)
+        projections = Projections(database, workflows.transactions.engine)
         for number, order in enumerate(itertools.permutations("123")):
             for position in order:
                 await projections.put("levels", [word(position, position, subject=str(number))])
@@ -33,7 +33,7 @@ async def test_the_word_that_is_furthest_stands_in_any_order(database: WorkflowD
 
 async def test_words_are_told_apart_by_name_subject_and_key(database: WorkflowDatabase) -> None:
     async with open_workflows(database, []) as workflows:
-        projections = Projections(database, workflows.transactions)
+        projections = Projections(database, workflows.transactions.engine)
         words = [word("1", {"n": 1}), word("1", {"n": 2}, key="shop"), word("1", {}, subject="B")]
         await projections.put("levels", words)
         await projections.put("others", [word("2", [])])
@@ -47,7 +47,7 @@ async def test_words_are_told_apart_by_name_subject_and_key(database: WorkflowDa
 
 async def test_more_subjects_than_one_query_may_name_are_found(sqlite: WorkflowDatabase) -> None:
     async with open_workflows(sqlite, []) as workflows:
-        projections = Projections(sqlite, workflows.transactions)
+        projections = Projections(sqlite, workflows.transactions.engine)
         subjects = [f"{number:04}" for number in range(1200)]
         await projections.put("levels", [word("1", 1, subject=subject) for subject in subjects])
         found = await projections.of("levels", subjects)

@@ -83,6 +83,8 @@ async def crash_at(crew: Crew, kind: str, point: int, database: str) -> tuple[bo
         wrong = check(ledger, [sale], repaired=False)
         if answer is None or answer.get("phases") != {sale: phase(kind, repaired=False)}:
             wrong.append(f"ended as {answer}")
+        elif answer["counted"] != {sale: 1}:
+            wrong.append(f"counted as {answer['counted']}")
         return True, [f"{kind} {point}: {what}" for what in wrong]
     finally:
         ledger.close()
@@ -131,4 +133,6 @@ async def _finished(
             wrong.append(f"a worker ended as {answer}")
         else:
             wrong += [f"{n} is {p}" for n, p in answer["phases"].items() if p != expected[n]]
+            counted = answer["counted"]
+            wrong += [f"{n} counts {counted.get(n)}" for n in names if counted.get(n) != 1]
     return wrong

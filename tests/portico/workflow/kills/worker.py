@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 
 from portico.client.tiers import TierClient, targets
 from portico.contract import Operation, load
@@ -20,8 +21,9 @@ from portico.server.call import Call, Reply
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.steps import Steps
+from portico.workflow.tables import create_tables
 from portico.workflow.workflows import Workflows
-from tests.portico.workflow.kills.flow import LEDGER, NAME, workflow
+from tests.portico.workflow.kills.flow import COUNTED, LEDGER, NAME, TABLES, workflow
 from tests.portico.workflow.kills.forking import CrashPoints, patiently, serve, tell
 
 SPECS = Path(__file__).parent.parent / "specs"
@@ -61,7 +63,12 @@ async def run(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
     steps = Steps(CONTRACTS[BILLING], CONTRACTS, TierClient(BILLING, reachable))
     options = WorkflowOptions(lease_seconds=LEASE_SECONDS, start_timeout_seconds=20.0)
     database = WorkflowDatabase.parse(command["database"])
-    async with open_workflows(database, [workflow(steps)], options=options) as workflows:
+    # A sale that is taken up again may run a moment before all is open.
+    opened: asyncio.Future[Workflows] = asyncio.get_running_loop().create_future()
+    sale_flow = workflow(steps, opened)
+    await _make_tables(database)
+    async with open_workflows(database, [sale_flow], options=options) as workflows:
+        opened.set_result(workflows)
         for sale in command.get("replay", ()):
             await patiently(workflows.replay, sale)
         for sale in command.get("start", ()):
@@ -70,8 +77,22 @@ async def run(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
             while True:
                 phases: dict[str, Any] = await patiently(_phases, workflows, command["sales"])
                 if all(phase in _FINAL for phase in phases.values()):
-                    return phases
+                    return {"phases": phases, "counted": await patiently(_counted, workflows)}
                 await asyncio.sleep(0.05)
+
+
+async def _make_tables(database: WorkflowDatabase) -> None:
+    engine = database.open()
+    try:
+        await create_tables(engine, TABLES)
+    finally:
+        await engine.dispose()
+
+
+async def _counted(workflows: Workflows) -> dict[str, int]:
+    query = sa.select(COUNTED.c.sale, sa.func.count()).group_by(COUNTED.c.sale)
+    async with workflows.transactions.engine.connect() as connection:
+        return dict((await connection.execute(query)).all())
 
 
 async def _phases(workflows: Workflows, sales: list[str]) -> dict[str, str]:
@@ -84,8 +105,8 @@ async def _phases(workflows: Workflows, sales: list[str]) -> dict[str, str]:
 
 def child(command: dict[str, Any], points: CrashPoints) -> None:
     logging.disable()
-    phases = asyncio.run(patiently(run, command, points))
-    tell(id=command["id"], phases=phases, points=points.count)
+    ended = asyncio.run(patiently(run, command, points))
+    tell(id=command["id"], points=points.count, **ended)
 
 
 if __name__ == "__main__":
