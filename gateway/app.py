@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 from gateway.access_log import AccessLog
 from gateway.authorization_server import Offered, key_ring, open_authorization_server
 from gateway.choice import choose, switched_off
-from gateway.composition import Tiers, load_contracts, open_tiers
+from gateway.composition import TierParts, Tiers, load_contracts, open_tiers
 from gateway.config import Config, ConfigError, External, records
 from gateway.config.load import NOT_OPTIONS
 from gateway.config.secrets import SecretStore
@@ -23,9 +23,10 @@ from gateway.doors import routes as door_routes
 from gateway.durable import NOTHING, DurableOptions, Opened, open_durable
 from gateway.endpoints import Backend, Endpoint, UpstreamBackend
 from gateway.exchange import Receive, Scope, Send
+from gateway.identity.authenticator import Authenticator
 from gateway.identity.resource_metadata import Resources
 from gateway.identity.tokens import TokenIssuer
-from gateway.identity.trust import open_trust
+from gateway.identity.trust import Trust, open_trust
 from gateway.metrics import RequestMetrics, metrics_route
 from gateway.packages import is_durable
 from gateway.pipeline import Pipeline
@@ -76,73 +77,77 @@ class Gateway:
     ) -> AsyncIterator[None]:
         """Open everything the APIs need, answer requests, and close it all again."""
         public_url = public_url.rstrip("/")
-        config = self.config
-        keys = key_ring(config)
-        issuer = TokenIssuer(keys, issuer=config.identity.issuer or public_url, audience=AUDIENCE)
-        type_base = f"{public_url}/portal/problems/"
-        durable = Durable()
         async with contextlib.AsyncExitStack() as stack:
-            stores = await stack.enter_async_context(open_stores(config, self.secrets, type_base))
-            trust = await stack.enter_async_context(
-                open_trust(config, self.secrets, ring=keys, issuer=issuer, redis=stores.redis)
-            )
-            tiers = await stack.enter_async_context(
-                open_tiers(
-                    config,
-                    self.contracts,
-                    self.names,
-                    issuer=issuer,
-                    secrets=self.secrets,
-                    stores=stores,
-                    durable=durable,
-                    injected=injected,
-                )
-            )
-            opened = await self._open_durable(stack, stores, tiers, durable, public_url)
-            shown = [name for name in self.names if self._is_exposed(name)]
-            backends: list[Backend] = [tiers.backends[name] for name in shown]
-            for name, contract in self.external.items():
-                backends.append(await self._upstream(stack, name, contract))
-            watching = asyncio.create_task(keys.watch())
-            stack.callback(watching.cancel)
-            contracts = [backend.contract for backend in backends]
-            identity = await stack.enter_async_context(
-                open_authorization_server(
-                    config,
-                    self.secrets,
-                    stores.redis,
-                    keys,
-                    issuer,
-                    trust,
-                    self._offered(contracts, public_url),
-                )
-            )
-            router = build_router(backends)
-            endpoints = list(router.targets())
-            traffic = await stack.enter_async_context(open_traffic(config, stores, endpoints))
-            metrics = RequestMetrics(tiers.connections)
-            resources = self._resources(issuer, public_url)
-            routes = [*identity, *resources.routes(contracts)]
-            self._pipeline = Pipeline(
-                router,
-                self._control(contracts, stores, opened, routes, public_url, metrics),
-                authenticator=trust.authenticator(
-                    endpoints,
-                    contracts=self.contracts,
-                    closed=[name for name in self.names if not self._is_open(name)],
-                    resources=resources,
-                ),
-                cors=self._cors(),
-                access_log=self._access_log(stack),
-                type_base=type_base,
-                metrics=metrics,
-                traffic=traffic,
-                trusted_proxies=TrustedProxies(config.trusted_proxies),
-            )
+            self._pipeline = await self._open(stack, public_url, injected)
             try:
                 yield
             finally:
                 self._pipeline = None
+
+    async def _open(
+        self,
+        stack: contextlib.AsyncExitStack,
+        public_url: str,
+        injected: Mapping[str, Mapping[str, Any]] | None,
+    ) -> Pipeline:
+        config, secrets = self.config, self.secrets
+        keys = key_ring(config)
+        issuer = TokenIssuer(keys, issuer=config.identity.issuer or public_url, audience=AUDIENCE)
+        type_base = f"{public_url}/portal/problems/"
+        durable = Durable()
+        stores = await stack.enter_async_context(open_stores(config, secrets, type_base))
+        trust = await stack.enter_async_context(
+            open_trust(config, secrets, ring=keys, issuer=issuer, redis=stores.redis)
+        )
+        parts = TierParts(
+            issuer=issuer, secrets=secrets, stores=stores, durable=durable, injected=injected or {}
+        )
+        tiers = await stack.enter_async_context(
+            open_tiers(config, self.contracts, self.names, parts)
+        )
+        opened = await self._open_durable(stack, stores, tiers, durable, public_url)
+        backends = await self._backends(stack, tiers)
+        watching = asyncio.create_task(keys.watch())
+        stack.callback(watching.cancel)
+        contracts = [backend.contract for backend in backends]
+        offered = self._offered(contracts, public_url)
+        identity = await stack.enter_async_context(
+            open_authorization_server(config, secrets, stores.redis, keys, issuer, trust, offered)
+        )
+        router = build_router(backends)
+        endpoints = list(router.targets())
+        metrics = RequestMetrics(tiers.connections)
+        resources = self._resources(issuer, public_url)
+        routes = [*identity, *resources.routes(contracts)]
+        return Pipeline(
+            router,
+            self._control(contracts, stores, opened, routes, public_url, metrics),
+            authenticator=self._authenticator(trust, endpoints, resources),
+            cors=self._cors(),
+            access_log=self._access_log(stack),
+            type_base=type_base,
+            metrics=metrics,
+            traffic=await stack.enter_async_context(open_traffic(config, stores, endpoints)),
+            trusted_proxies=TrustedProxies(config.trusted_proxies),
+        )
+
+    async def _backends(self, stack: contextlib.AsyncExitStack, tiers: Tiers) -> list[Backend]:
+        """Return what answers at the edge: APIs of the tiers, and those behind the gateway."""
+        shown = [name for name in self.names if self._is_exposed(name)]
+        backends: list[Backend] = [tiers.backends[name] for name in shown]
+        for name, contract in self.external.items():
+            backends.append(await self._upstream(stack, name, contract))
+        return backends
+
+    def _authenticator(
+        self, trust: Trust, endpoints: Sequence[Endpoint], resources: Resources
+    ) -> Authenticator:
+        return trust.authenticator(
+            endpoints,
+            contracts=self.contracts,
+            closed=[name for name in self.names if not self._is_open(name)],
+            resources=resources,
+        )
 
     def _is_exposed(self, name: str) -> bool:
         """Tell whether an API is offered at the edge: systems are not, unless told or alone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -91,9 +91,9 @@ class Tiers:
     backends: Mapping[str, ServiceBackend]
     transports: Mapping[str, Transport]
     connections: Mapping[str, Connection]
-    workflows: Sequence[Workflow]
-    schedules: Sequence[Schedule]
-    subscriptions: Sequence[Subscription]
+    workflows: list[Workflow] = field(default_factory=list)
+    schedules: list[Schedule] = field(default_factory=list)
+    subscriptions: list[Subscription] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,65 +122,73 @@ def _actor(names: tuple[str, ...]) -> dict[str, object]:
     return actor
 
 
-@contextlib.asynccontextmanager
-async def open_tiers(
-    config: Config,
-    contracts: Mapping[str, Contract],
-    names: Sequence[str],
-    *,
-    issuer: TokenIssuer,
-    secrets: SecretStore,
-    stores: Stores,
-    durable: Durable,
-    injected: Mapping[str, Mapping[str, Any]] | None = None,
-) -> AsyncIterator[Tiers]:
-    """Open the resources of the named APIs and connect them to what their contracts call.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierParts:
+    """What the APIs of the tiers share.
 
     `injected` are settings of embedded parts, by API; the configuration's come over them.
     `durable` is opened afterwards: workflows that are resumed call these APIs.
     """
+
+    issuer: TokenIssuer
+    secrets: SecretStore
+    stores: Stores
+    durable: Durable
+    injected: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@contextlib.asynccontextmanager
+async def open_tiers(
+    config: Config, contracts: Mapping[str, Contract], names: Sequence[str], parts: TierParts
+) -> AsyncIterator[Tiers]:
+    """Open the resources of the named APIs and connect them to what their contracts call."""
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(_tier_http())
-        transports: dict[str, Transport] = {}
         clients = {name: _Client(name) for name in names}
-        services: dict[str, Service] = {}
-        settings = settings_of(config, contracts, names, secrets=secrets, injected=injected or {})
-        for name in names:
-            contract = contracts[name]
-            api = config.apis.get(name, API())
-            handlers = bind_handlers(contract)
-            for limiter in own_limiters(contract):
-                limiter.connect(stores.engine)
-            resources = await open_resources(stack, contract, settings[name], durable)
-            validation = api.validation
-            strict = validation.strict(contract.document)
-            services[name] = Service(contract, handlers, resources, validation, strict)
+        settings = settings_of(
+            config, contracts, names, secrets=parts.secrets, injected=parts.injected
+        )
+        services = {
+            name: await _service(stack, config, contracts[name], settings[name], parts)
+            for name in names
+        }
+        transports: dict[str, Transport] = {}
         today = dt.datetime.now(dt.UTC).date()
         for name, service in services.items():
             callers = layers.callers_of(name, contracts, today)
-            keyed = _keyed(config, stores, service)
+            keyed = _keyed(config, parts.stores, service)
             transports[name] = LocalTransport(service, clients[name], keyed, callers)
         for name in names:
-            remote = _remote(config, contracts, contracts[name], set(names), http, issuer)
+            remote = _remote(config, contracts, contracts[name], set(names), http, parts.issuer)
             clients[name].connect(targets(contracts[name], contracts, {**transports, **remote}))
-        workflows: list[Workflow] = []
-        schedules: list[Schedule] = []
-        subscriptions: list[Subscription] = []
-        for name in names:
-            steps = Steps(contracts[name], contracts, clients[name])
-            resources = services[name].resources
-            workflows += workflows_of(contracts[name], steps, settings[name], durable, resources)
-            schedules += schedules_of(contracts[name], settings[name])
-            subscriptions += subscriptions_of(contracts[name], durable)
-        yield Tiers(
-            contracts,
-            _backends(config, services, clients),
-            transports,
-            _connections(services),
-            workflows,
-            schedules,
-            subscriptions,
+        tiers = Tiers(
+            contracts, _backends(config, services, clients), transports, _connections(services)
         )
+        for name, service in services.items():
+            steps = Steps(contracts[name], contracts, clients[name])
+            tiers.workflows += workflows_of(
+                service.contract, steps, settings[name], parts.durable, service.resources
+            )
+            tiers.schedules += schedules_of(service.contract, settings[name])
+            tiers.subscriptions += subscriptions_of(service.contract, parts.durable)
+        yield tiers
+
+
+async def _service(
+    stack: contextlib.AsyncExitStack,
+    config: Config,
+    contract: Contract,
+    settings: BaseModel | None,
+    parts: TierParts,
+) -> Service:
+    """Return an API with its handlers and what they work with."""
+    handlers = bind_handlers(contract)
+    for limiter in own_limiters(contract):
+        limiter.connect(parts.stores.engine)
+    resources = await open_resources(stack, contract, settings, parts.durable)
+    validation = config.apis.get(contract.name, API()).validation
+    strict = validation.strict(contract.document)
+    return Service(contract, handlers, resources, validation, strict)
 
 
 def _connections(services: Mapping[str, Service]) -> dict[str, Connection]:
@@ -332,6 +340,7 @@ def _backends(
 
 
 __all__ = [
+    "TierParts",
     "Tiers",
     "bind_handlers",
     "load_contracts",

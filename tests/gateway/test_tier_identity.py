@@ -16,7 +16,7 @@ import pytest
 from gateway.app import AUDIENCE
 from gateway.authorization_server import key_ring
 from gateway.choice import choose
-from gateway.composition import load_contracts, open_tiers
+from gateway.composition import TierParts, load_contracts, open_tiers
 from gateway.config.secrets import SecretStore
 from gateway.identity.tokens import TokenIssuer
 from gateway.stores import Stores
@@ -88,15 +88,10 @@ async def test_in_one_process_an_api_is_called_by_the_layer_above_only(tmp_path:
     config = network_config(tmp_path)
     contracts = load_contracts(config)
     issuer = TokenIssuer(key_ring(config), issuer=PUBLIC_URL, audience=AUDIENCE)
-    async with open_tiers(
-        config,
-        contracts,
-        choose(contracts, config, ()),
-        issuer=issuer,
-        secrets=SecretStore(tmp_path),
-        stores=Stores(),
-        durable=Durable(),
-    ) as tiers:
+    parts = TierParts(
+        issuer=issuer, secrets=SecretStore(tmp_path), stores=Stores(), durable=Durable()
+    )
+    async with open_tiers(config, contracts, choose(contracts, config, ()), parts) as tiers:
         for caller, callee in PAIRS:
             operation = contracts[callee].operations[OPERATIONS[callee]]
             body = dict(REQUESTS[callee][1])

@@ -24,6 +24,7 @@ _SUBSCRIPTION = (
     *("customer", "items", "collection_method", "days_until_due", "metadata"),
     *("default_payment_method", "trial_period_days", "payment_behavior"),
 )
+_TRANSITIONS = ("finalized_at", "paid_at", "voided_at", "marked_uncollectible_at")
 SECONDS_PER_DAY = 86_400
 EMBEDDED_LINES = 10
 # A month is counted as thirty days here; Stripe keeps to the calendar.
@@ -59,12 +60,7 @@ def create_invoice(account: Account, parameters: Parameters) -> Record:
         post_payment_credit_notes_amount=0,
         pre_payment_credit_notes_amount=0,
         starting_balance=0,
-        status_transitions={
-            "finalized_at": None,
-            "paid_at": None,
-            "voided_at": None,
-            "marked_uncollectible_at": None,
-        },
+        status_transitions=dict.fromkeys(_TRANSITIONS),
         all_lines=[],
     )
     if record["collection_method"] == "send_invoice" and record["days_until_due"] is None:
