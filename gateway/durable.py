@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -122,18 +123,13 @@ async def open_durable(
         stack.push_async_callback(own.dispose)
         audit = Audit(own)
         subscribers = Subscribers(database, own, _subscribers(options, contracts))
-
-        async def was_replayed(workflow_id: str) -> bool:
-            return await audit.was_replayed(f"webhook:{workflow_id}")
-
-        deliveries = Deliveries(subscribers, egress, was_replayed)
+        deliveries = Deliveries(subscribers, egress, partial(_was_replayed, audit))
         bus = EventBus(await _log(stack, options))
         workflows = await stack.enter_async_context(
             _engine(options, database, [*definitions, deliveries.workflow], schedules)
         )
         outbox = Outbox(database, workflows.transactions, contracts)
         desk = Desk(workflows, bus.log, audit)
-        doors = _doors(options, workflows)
         durable.opened(
             DurableParts(
                 workflows=workflows,
@@ -146,16 +142,19 @@ async def open_durable(
             )
         )
         stack.callback(durable.closed)
-        if subscribers.types:
-            await stack.enter_async_context(bus.subscribed(deliveries.subscription(workflows)))
-        for subscription in subscriptions:
+        outward = [deliveries.subscription(workflows)] if subscribers.types else []
+        for subscription in (*outward, *subscriptions):
             await stack.enter_async_context(bus.subscribed(subscription))
         await stack.enter_async_context(outbox.sending(bus))
         channels = _channels(options, egress, outbox)
         runbook = config.alerts.runbook_url or f"{options.public_url}{_REFERENCE}"
         watcher = Watcher(desk, database, own, channels, runbook)
         await stack.enter_async_context(watcher.watching(config.alerts.look_seconds))
-        yield Opened(doors, workflows)
+        yield Opened(_doors(options, workflows), workflows)
+
+
+async def _was_replayed(audit: Audit, workflow_id: str) -> bool:
+    return await audit.was_replayed(f"webhook:{workflow_id}")
 
 
 def _database(options: DurableOptions) -> WorkflowDatabase:
@@ -258,6 +257,9 @@ def _doors(options: DurableOptions, workflows: Workflows) -> dict[str, Door]:
             cause = f"there is no workflow {chosen.workflow}"
             raise ConfigError(f"{where}.workflow", cause, f"the workflows are {known}")
         vendor = VENDORS[chosen.vendor]
+        if chosen.origins and not vendor.has_handshake:
+            cause = f"{chosen.vendor} does not ask whether it may send"
+            raise ConfigError(f"{where}.origins", cause, "remove them")
         doors[name] = Door(
             name=name,
             vendor=vendor,

@@ -285,6 +285,21 @@ def test_DUR_10_what_was_left_is_done_by_the_next_process(tmp_path: Path) -> Non
         (
             "webhooks",
             {
+                "doors": {
+                    "s": {
+                        "vendor": "github",
+                        "secrets": ["generated:x"],
+                        "workflow": "tally.v1",
+                        "origins": ["*"],
+                    }
+                }
+            },
+            "webhooks.doors.s.origins",
+            "github does not ask",
+        ),
+        (
+            "webhooks",
+            {
                 "subscribers": {
                     "p": {"url": "https://x", "types": ["y"], "secrets": ["generated:x"]}
                 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from dbos import DBOS
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.workflow.definition import Workflow
 from portico.workflow.engine import open_workflows
@@ -65,6 +66,7 @@ async def test_many_runs_at_once_do_not_wait_for_one_another(database: WorkflowD
         for _ in range(4):
             await DBOS.run_step_async({"name": "other"}, _nothing)
         await Watermarks(database, workflows.transactions.engine).move("events", payload)
+        await workflows.transactions.run("write", _nothing_written)
 
     async with open_workflows(database, [Workflow(name="poll.v1", run=run)]) as workflows:
         names = [f"w-{number:02}" for number in range(40)]
@@ -76,3 +78,7 @@ async def test_many_runs_at_once_do_not_wait_for_one_another(database: WorkflowD
 
 async def _nothing() -> None:
     pass
+
+
+async def _nothing_written(connection: AsyncConnection) -> None:
+    del connection
