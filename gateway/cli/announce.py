@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from gateway.app import Gateway
 
-SHOP = "web-shop"
+SHOP, STOREFRONT = "web-shop", "experience/storefront.v1"
 ORDER = '{"customerId": "C-1001", "items": [{"sku": "GRINDER-M1", "quantity": 1}]}'
 _READ = "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])'"
 
 
 def announcement(gateway: Gateway, url: str) -> str:
     """Return links, credentials and three lines to paste."""
-    lines = [
-        "",
-        f"Portico is ready at {url}",
-        "",
-        f"  portal      {url}/portal/",
-        f"  storefront  {url}/portal/apis/experience/storefront.v1/reference",
-        f"  health      {url}/readyz",
-        "",
-    ]
+    has_shop = STOREFRONT in gateway.names
+    lines = ["", f"Portico is ready at {url}", "", f"  portal      {url}/portal/"]
+    if has_shop:
+        lines.append(f"  storefront  {url}/portal/apis/{STOREFRONT}/reference")
+    lines += [f"  health      {url}/readyz", ""]
     client = gateway.config.clients.get(SHOP)
-    if client is not None and "experience/storefront.v1" in gateway.names:
+    if client is not None and has_shop:
         secret = gateway.secrets.resolve(client.secret, f"clients.{SHOP}.secret")
         lines += _try_it(url, secret)
     lines.append("Ctrl-C stops everything.")
