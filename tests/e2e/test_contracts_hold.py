@@ -19,7 +19,7 @@ APIS = sorted(
     # Its limits are ten requests a second; tests of its own try it without them.
     if path.stem != "quickbooks.v1"
 )
-EXAMPLES = "8"  # of each operation in the fuzzing phase; coverage comes on top
+EXAMPLES = "5"  # of each operation in the fuzzing phase; coverage comes on top
 SEED = "20261"
 # A healthy network has nothing there: that everything is not found is no warning.
 EMPTY = {"experience/operations.v1", "process/customer-sync.v1"}

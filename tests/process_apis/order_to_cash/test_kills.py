@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 # Some fifteen kills at some six hundred points take about half a minute on two idle cores.
-STRIDE = 40
+STRIDE = 80
 
 
 async def test_a_kill_anywhere_leaves_what_an_undisturbed_run_leaves(tmp_path: Path) -> None:
