@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
-# Some fifteen kills at some six hundred points take about half a minute on two idle cores.
-STRIDE = 80
+# A kill in each sixty of some six hundred points: a quarter of a minute on two idle cores.
+STRIDE = 60
 
 
 async def test_a_kill_anywhere_leaves_what_an_undisturbed_run_leaves(tmp_path: Path) -> None:
