@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
-# A kill in each sixty of some six hundred points: a quarter of a minute on two idle cores.
+# A kill in each sixty of some six hundred points: half a minute on two idle cores.
 STRIDE = 60
 
 
