@@ -19,7 +19,8 @@ from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running, run_sandboxes
 from portico.sandbox.webhooks import Endpoint
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
-from tests.support.serving import PUBLIC_URL, Served, free_port, serving
+from process_apis.order_to_cash.tasks import EVENTS
+from tests.support.serving import PUBLIC_URL, Served, eventually, free_port, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +41,7 @@ RUNS = "/process/order-to-cash/v1/runs"
 GRINDERS, OPEN = "Grinders for the second counter", "Qualification"
 RETRY_SECONDS = 0.2
 UNLIMITED = 1000
+SECONDS = 30.0
 DOCUMENTS = ("Invoice", "Payment", "RefundReceipt", "CreditMemo")
 
 
@@ -112,11 +114,14 @@ class Network:
     running: Mapping[str, Running]
     known: frozenset[str] = frozenset()
     before: dict[str, set[str]] = field(default_factory=dict)
+    over: set[str] = field(default_factory=set)
 
     def begin(self) -> None:
         """Let everything work, the opportunity be open, and what there is be known."""
         for system in self.running.values():
             system.faulty.set(Faults())
+        # One event is a run, and one thing done in Stripe is several: a test waits for some only.
+        assert eventually(self.is_at_rest, SECONDS), "runs of the test before do not end"
         found = self.ask("GET", "/system/salesforce/v1/opportunities").json()["items"]
         (opportunity,) = [each for each in found if each["name"] == GRINDERS]
         path = f"/system/salesforce/v1/opportunities/{opportunity['id']}"
@@ -125,6 +130,17 @@ class Network:
         self.known = frozenset(invoice["id"] for invoice in self.invoices())
         state = self.running["quickbooks"].sandbox.state
         self.before = {name: set(state.table(name)) for name in DOCUMENTS}
+
+    def is_at_rest(self) -> bool:
+        """Return whether what happened in Stripe has had its run, and no run goes on."""
+        events = list(self.running["stripe"].sandbox.state.table("event").values())
+        for event in events:
+            if event["type"] in EVENTS and event["id"] not in self.over:
+                answer = self.ask("GET", f"{RUNS}/webhook:stripe:{event['id']}")
+                if not answer.is_success or answer.json()["phase"] == "running":
+                    return False
+                self.over.add(event["id"])
+        return True
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"idempotency-key": str(uuid4()), **options.pop("headers", {})}
