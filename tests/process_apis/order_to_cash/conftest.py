@@ -18,8 +18,8 @@ from gateway.sandboxes import SANDBOXES
 from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running, run_sandboxes
 from portico.sandbox.webhooks import Endpoint
-from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from process_apis.order_to_cash.tasks import EVENTS
+from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from tests.support.serving import PUBLIC_URL, Served, eventually, free_port, serving
 
 if TYPE_CHECKING:
