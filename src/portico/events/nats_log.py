@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from nats.aio.client import Client
@@ -226,12 +226,20 @@ async def _ensure(stream: JetStreamContext, config: StreamConfig) -> None:
 
 
 @contextlib.contextmanager
-def _mapped() -> Any:
-    """Let errors of the client in as one of ours."""
+def _mapped() -> Iterator[None]:
+    """Let errors of the client in as one of ours, and no cancellation be lost.
+
+    The client waits by `asyncio.wait_for`, which before Python 3.12 returns what comes at the very
+    moment of a cancellation as if there were none.
+    """
+    task = asyncio.current_task()
+    cancelled_before = task.cancelling() if task else 0
     try:
         yield
     except (NATSError, OSError, TimeoutError) as error:
         raise BusUnavailableError(f"nats: {error}") from error
+    if task and task.cancelling() > cancelled_before:
+        raise asyncio.CancelledError
 
 
 def _durable(event_type: str, group: str) -> str:

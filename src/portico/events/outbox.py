@@ -108,7 +108,8 @@ class Outbox:
                 continue
             if not sent:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), _POLL_SECONDS)
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._news.wait()
 
     async def send_batch(self, bus: Publishes) -> int:
         """Send what is next and return how many that was."""

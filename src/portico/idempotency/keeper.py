@@ -118,7 +118,8 @@ class Keeper:
     async def _work(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudge.wait(), self._pause)
+                async with asyncio.timeout(self._pause):
+                    await self._nudge.wait()
             self._nudge.clear()
             self._pause = _LONGEST_PAUSE_SECONDS
             if self._unsaved and self._loop.time() >= self._retry_at:

@@ -79,7 +79,8 @@ class Sweeper:
         while True:
             await asyncio.sleep(pause)
             try:
-                await asyncio.wait_for(self._leases.renew(), pause)
+                async with asyncio.timeout(pause):
+                    await self._leases.renew()
                 await self.sweep()
             except (SQLAlchemyError, OSError, TimeoutError):
                 self._leases.lost()

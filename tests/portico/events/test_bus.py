@@ -264,3 +264,17 @@ async def test_a_subscriber_that_is_cancelled_keeps_nothing_running(
             raise ZeroDivisionError
 
     assert {task for task in asyncio.all_tasks() - before if "events" in task.get_name()} == set()
+
+
+async def test_a_cancellation_is_not_lost_when_the_broker_answers_at_that_moment(
+    bus: EventBus, event_type: str
+) -> None:
+    for turns in range(150):
+        task = asyncio.create_task(bus.log.remember("one", f"{event_type}-{turns}", 10.0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        was_over = task.done()
+        task.cancel()
+        await asyncio.wait([task])
+
+        assert was_over or task.cancelled(), f"after {turns} turns of the loop"

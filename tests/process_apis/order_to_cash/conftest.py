@@ -38,6 +38,7 @@ SCOPES = [
 ]
 SECRET = "a-secret-of-the-tests"
 RUNS = "/process/order-to-cash/v1/runs"
+BOOKS = "/system/quickbooks/v1/invoices"
 GRINDERS, OPEN = "Grinders for the second counter", "Qualification"
 RETRY_SECONDS = 0.2
 UNLIMITED = 1000
@@ -195,7 +196,7 @@ class Network:
 
     def invoices(self) -> list[dict[str, Any]]:
         """Return the invoices that were made since the test began."""
-        found = self.ask("GET", "/system/quickbooks/v1/invoices").json()["items"]
+        found = self.ask("GET", BOOKS).json()["items"]
         return [invoice for invoice in found if invoice["id"] not in self.known]
 
     def stage(self) -> str:
