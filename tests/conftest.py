@@ -36,20 +36,40 @@ def postgres() -> Iterator[Postgres]:
 # What the tests of these folders share is expensive, or there once: one process runs them.
 _TOGETHER = {"e2e": "erp", "system_apis": "erp", "gateway": "gateway"}
 _APART = frozenset({"cli", "protocol", "portal", "identity"})  # folders of the gateway's tests
+# What takes longest begins first, so that no process is left with it in the end.
+_FIRST = ("erp", "process_apis/", "gateway", "portico/workflow/", "portico/idempotency/")
 
 
-class _ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+def _group(nodeid: str) -> str:
+    """Return what a test stays together with where several processes run them (`make test`)."""
+    _, first, *rest = nodeid.partition("::")[0].split("/")
+    if first == "gateway" and rest[0] in _APART:
+        return f"gateway/{rest[0]}"
+    return _TOGETHER.get(first, "/".join([first, *rest]))
+
+
+def _rank(item: pytest.Item) -> int:
+    group = _group(item.nodeid)
+    return next((i for i, first in enumerate(_FIRST) if group.startswith(first)), len(_FIRST))
+
+
+class _ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False  # by how many tests there are
+
     def _split_scope(self, nodeid: str) -> str:
-        _, first, *rest = nodeid.partition("::")[0].split("/")
-        if first == "gateway" and rest[0] in _APART:
-            return f"gateway/{rest[0]}"
-        return _TOGETHER.get(first, "/".join([first, *rest]))
+        return _group(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Say which tests stay together where several processes run them (`make test`)."""
-    return _ByFolder(config, log)
+    return _ByGroup(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=_rank)
 
 
 def _missing(reporter: pytest.TerminalReporter) -> list[str]:
