@@ -11,6 +11,7 @@ import pytest
 
 from tests.portico.workflow.kills.crew import crew
 from tests.portico.workflow.kills.proof import each_crash_point, random_kills
+from tests.soak.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[],
 
 
 @pytest.mark.parametrize("kind", ["ok", "flaky", "unsure", "down", "bad"])
+@whole
 @pytest.mark.timeout(300)
 async def test_each_crash_point_leaves_what_an_undisturbed_run_leaves(
     kind: str, new_database: Callable[[], str]

@@ -40,7 +40,8 @@ logger = logging.getLogger("portico.workflow")
 # Constant: the engine resumes only what its own version started, and by default the version is a
 # hash of the code, so that any edit would strand what is running. Changes go behind DBOS.patch.
 APPLICATION_VERSION = "portico-1"
-# A workflow that ends its process is started again this often; then it is a dead letter.
+# A workflow that ends its process is started again this often; then it is a dead letter. Ends in
+# order do not count.
 MAX_RECOVERY_ATTEMPTS = 5
 # The journal is written in threads. Without a bound a burst opens hundreds, and with sixteen the
 # start of a workflow is four times faster at the 99th percentile.
@@ -92,7 +93,8 @@ async def open_workflows(
         stack.push_async_callback(own.dispose)
         leases = Leases(database, own, executor_id, options.lease_seconds)
         await _prepare(database, own, leases)
-        stack.push_async_callback(_release, leases)
+        journal = Journal(own, options.name)
+        stack.push_async_callback(_release, leases, journal)
         DBOS(config=_config(database, options, executor_id))
         stack.push_async_callback(_destroy)
         stack.push_async_callback(running.stop)
@@ -102,7 +104,6 @@ async def open_workflows(
         functions = _register([*definitions, cleaning], running)
         DBOS.launch()
         await DBOS.register_queue_async(LANES, partition_concurrency=1)
-        journal = Journal(own, options.name)
         await stack.enter_async_context(Sweeper(leases, running, journal).sweeping())
         workflows = Workflows(
             functions, leases, transactions, journal, options.start_timeout_seconds
@@ -216,8 +217,9 @@ async def _destroy() -> None:
     loop.set_default_executor(ThreadPoolExecutor())
 
 
-async def _release(leases: Leases) -> None:
+async def _release(leases: Leases, journal: Journal) -> None:
     try:
+        await journal.left_in_order(leases.executor_id)
         await leases.release()
     except (SQLAlchemyError, OSError) as error:
         logger.warning("the lease was not given back: %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""What is read of the engine's table itself, which its documentation describes.
+"""What is read of the engine's table itself, which its documentation describes, and one write.
 
 The engine's own lists begin with the oldest start, end at a limit, and hold whole workflows: for
 thousands that sleep, only to see whose they are, that is much.
@@ -15,7 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 DEAD = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 # One page of dead letters.
 MAX_LISTED = 500
-_COLUMNS = ("workflow_uuid", "status", "name", "updated_at", "executor_id", "application_name")
+_COLUMNS = (
+    "workflow_uuid",
+    "status",
+    "name",
+    "updated_at",
+    "executor_id",
+    "application_name",
+    "recovery_attempts",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +75,18 @@ class Journal:
         table = self._table()
         query = sa.select(table.c.workflow_uuid)
         return await self._texts(query.where(*self._run(table), table.c.executor_id == executor_id))
+
+    async def left_in_order(self, executor_id: str) -> None:
+        """Begin anew to count how often the workflows of an executor were taken up again.
+
+        The count is there to find workflows that end their process. One that waits for days is
+        taken up after each deployment, and did nothing of the kind.
+        """
+        table = self._table()
+        mine = (*self._run(table), table.c.executor_id == executor_id)
+        anew = sa.update(table).where(*mine, table.c.recovery_attempts > 1)
+        async with self.engine.begin() as connection:
+            await connection.execute(anew.values(recovery_attempts=1))
 
     async def _texts(self, query: sa.Select[Any]) -> set[str]:
         async with self.engine.connect() as connection:

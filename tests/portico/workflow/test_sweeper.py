@@ -170,15 +170,35 @@ async def test_a_poison_pill_becomes_a_dead_letter(database: WorkflowDatabase) -
         await workflows.start("w-1", "wait.v1", "x")
         await reached(workflows, "w-1", "running")
         engine = workflows.transactions.engine
-        table = "workflow_status" if engine.dialect.name == "sqlite" else "dbos.workflow_status"
-        async with engine.begin() as connection:
-            await connection.execute(sa.text(f"update {table} set recovery_attempts = 6"))
+        await _set_attempts(engine, 6)
         await _disown(engine, "w-1", "gone")
         state = await reached(workflows, "w-1", "dead")
         dead = await workflows.list_dead()
 
     assert state.error == "the process ended each time the workflow was run"
     assert [letter.workflow_id for letter in dead] == ["w-1"]
+
+
+async def test_ends_in_order_do_not_make_a_poison_pill(database: WorkflowDatabase) -> None:
+    """What waits for days is taken up after each deployment."""
+    gate, calls = asyncio.Event(), list[str]()
+    options = WorkflowOptions(lease_seconds=LEASE_SECONDS)
+    async with open_workflows(database, [waiting(gate, calls)], options=options) as workflows:
+        await workflows.start("w-1", "wait.v1", "x")
+        await reached(workflows, "w-1", "running")
+        await _set_attempts(workflows.transactions.engine, 5)
+
+    gate.set()
+    async with open_workflows(database, [waiting(gate, calls)], options=options) as workflows:
+        state = await reached(workflows, "w-1", "succeeded")
+
+    assert state.attempts == 2, "since the last end in order"
+
+
+async def _set_attempts(engine: Any, count: int) -> None:
+    table = "workflow_status" if engine.dialect.name == "sqlite" else "dbos.workflow_status"
+    async with engine.begin() as connection:
+        await connection.execute(sa.text(f"update {table} set recovery_attempts = {count}"))
 
 
 async def test_a_write_and_its_step_are_one_transaction(database: WorkflowDatabase) -> None:

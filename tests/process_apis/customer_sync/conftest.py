@@ -61,7 +61,7 @@ def sandboxes() -> Iterator[Mapping[str, Running]]:
         running = started.result(15)
         books = running["quickbooks"].sandbox
         assert isinstance(books, QuickBooksSandbox)
-        books.requests_per_second = UNLIMITED
+        books.requests_per_second, books.requests_per_minute = UNLIMITED, 10 * UNLIMITED
         yield running
     finally:
         loop.call_soon_threadsafe(stop.set)

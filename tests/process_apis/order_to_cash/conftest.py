@@ -215,7 +215,7 @@ def running_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Networ
         assert stripe.webhooks is not None
         books = running["quickbooks"].sandbox
         assert isinstance(books, QuickBooksSandbox)
-        books.requests_per_second = UNLIMITED
+        books.requests_per_second, books.requests_per_minute = UNLIMITED, 10 * UNLIMITED
         config = Config.model_validate(settings(tmp_path, running))
         with serving(config, only=APIS, port=port) as served:
             stripe.webhooks.endpoints.append(

@@ -212,7 +212,7 @@ def running_network(folder: Path, endpoint: Any, **own: Any) -> Iterator[Network
     with systems() as running:
         books = running["quickbooks"].sandbox
         assert isinstance(books, QuickBooksSandbox)
-        books.requests_per_second = UNLIMITED
+        books.requests_per_second, books.requests_per_minute = UNLIMITED, 10 * UNLIMITED
         config = Config.model_validate(configuration(folder, running, endpoint, **own))
         with serving(config, only=APIS) as served:
             network = Network(served, running)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from portico.workflow.state import POISON
 from tests.portico.workflow.kills.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.portico.workflow.kills.crew import Crew, Worker
+    from tests.portico.workflow.kills.crew import Crew
+
+# What a worker saw in the end, None if it was killed.
+Answer = dict[str, Any] | None
 
 # So many runs at once: most of a run is waiting for a lease to end.
 PARALLEL = 10
@@ -111,28 +115,38 @@ async def random_kills(
             workers[index].kill()
             # All are sent again: senders do not know which were taken.
             workers[index] = await crew.start(**command, start=names[index::processes])
-        findings.wrong += await _finished(workers, names, repaired=False)
-        findings.wrong += check(ledger, names, repaired=False)
+        answers = [await worker.answer() for worker in workers]
+        poison = _poison(answers)
+        others = [name for name in names if name not in poison]
+        findings.wrong += _wrong(answers, others, repaired=False)
+        findings.wrong += check(ledger, others, repaired=False)
         ledger.repaired = True
-        dead = [name for name in names if name.startswith("down")]
-        findings.wrong += await _finished([await crew.start(**command, replay=dead)], names)
+        dead = [name for name in names if name.startswith("down") or name in poison]
+        answer = await (await crew.start(**command, replay=dead)).answer()
+        findings.wrong += _wrong([answer], names, repaired=True)
         findings.wrong += check(ledger, names, repaired=True)
     finally:
         ledger.close()
     return findings
 
 
-async def _finished(
-    workers: Sequence[Worker], names: Sequence[str], *, repaired: bool = True
-) -> list[str]:
-    expected = {name: phase(name.partition("-")[0], repaired=repaired) for name in names}
-    answers = [await worker.answer() for worker in workers]
+def _poison(answers: Sequence[Answer]) -> set[str]:
+    """Return the sales whose process was killed so often that they are dead letters."""
+    causes = [answer.get("causes", {}) for answer in answers if answer is not None]
+    return {name for found in causes for name, cause in found.items() if cause == POISON}
+
+
+def _wrong(answers: Sequence[Answer], names: Sequence[str], *, repaired: bool) -> list[str]:
+    """Return what workers saw in the end that is not as it has to be."""
     wrong = []
     for answer in answers:
         if answer is None or "phases" not in answer:
             wrong.append(f"a worker ended as {answer}")
-        else:
-            wrong += [f"{n} is {p}" for n, p in answer["phases"].items() if p != expected[n]]
-            counted = answer["counted"]
-            wrong += [f"{n} counts {counted.get(n)}" for n in names if counted.get(n) != 1]
+            continue
+        for name in names:
+            found, counted = answer["phases"][name], answer["counted"].get(name)
+            if found != phase(name.partition("-")[0], repaired=repaired):
+                wrong.append(f"{name} is {found}: {answer['causes'].get(name)}")
+            if counted != 1:
+                wrong.append(f"{name} counts {counted}")
     return wrong

@@ -77,7 +77,11 @@ async def run(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
             while True:
                 phases: dict[str, Any] = await patiently(_phases, workflows, command["sales"])
                 if all(phase in _FINAL for phase in phases.values()):
-                    return {"phases": phases, "counted": await patiently(_counted, workflows)}
+                    return {
+                        "phases": phases,
+                        "counted": await patiently(_counted, workflows),
+                        "causes": await patiently(_causes, workflows),
+                    }
                 await asyncio.sleep(0.05)
 
 
@@ -93,6 +97,10 @@ async def _counted(workflows: Workflows) -> dict[str, int]:
     query = sa.select(COUNTED.c.sale, sa.func.count()).group_by(COUNTED.c.sale)
     async with workflows.transactions.engine.connect() as connection:
         return dict((await connection.execute(query)).all())
+
+
+async def _causes(workflows: Workflows) -> dict[str, str]:
+    return {state.workflow_id: state.error for state in await workflows.list_dead()}
 
 
 async def _phases(workflows: Workflows, sales: list[str]) -> dict[str, str]:
