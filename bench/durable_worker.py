@@ -38,6 +38,7 @@ from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.workflows import Workflows
 
 SECRET = "a-secret-of-the-bench"
+# After so long another process takes up what one left that was killed.
 LEASE_SECONDS = 3.0
 _AT_ONCE = 50
 _PARKED_SECONDS = 3600.0
@@ -90,9 +91,11 @@ async def _nothing(payload: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(database: WorkflowDatabase, *definitions: Workflow) -> AsyncIterator[Workflows]:
-    options = WorkflowOptions(lease_seconds=LEASE_SECONDS, start_timeout_seconds=60.0)
-    async with open_workflows(database, definitions, options=options) as workflows:
+async def opened(
+    database: WorkflowDatabase, definition: Workflow, *, lease_seconds: float = 15.0
+) -> AsyncIterator[Workflows]:
+    patient = WorkflowOptions(start_timeout_seconds=60.0, lease_seconds=lease_seconds)
+    async with open_workflows(database, [definition], options=patient) as workflows:
         yield workflows
 
 
@@ -147,7 +150,8 @@ async def _each(count: int, do: Callable[[int], Awaitable[None]]) -> None:
 async def park(database: WorkflowDatabase, count: str, new: str) -> None:
     """Start workflows, or take up those that another process left; keep them until the end."""
     parked = Parked()
-    async with opened(database, Workflow(name="park.v1", run=parked.run)) as workflows:
+    parking = Workflow(name="park.v1", run=parked.run)
+    async with opened(database, parking, lease_seconds=LEASE_SECONDS) as workflows:
         say(open=True)
         await _each(int(new), lambda number: _park(workflows, number))
         while parked.count < int(count):  # noqa: ASYNC110  # the engine has no event for it

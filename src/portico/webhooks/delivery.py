@@ -7,6 +7,7 @@ time and signature are those of the attempt.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -36,6 +37,23 @@ _GONE = 410
 _NOT_ORDERLY = re.compile(r"[^0-9]")
 
 WasReplayed = Callable[[str], Awaitable[bool]]
+
+
+class _FailedError(Exception):
+    """An attempt that failed: `final` is whether further ones would, too."""
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        final: bool = False,
+        disable: bool = False,
+        retry_after_seconds: float = 0.0,
+    ) -> None:
+        super().__init__(cause)
+        self.final = final
+        self.disable = disable
+        self.retry_after_seconds = retry_after_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +86,15 @@ class Deliveries:
 
     async def run(self, message: Any) -> Any:
         """Try as often as the schedule allows. Raises DeadLetterError."""
-        attempt, retry_after = 0, 0.0
-        while True:
-            delay = await DBOS.run_step_async({"name": "plan"}, self._plan, attempt, retry_after)
-            if delay is None:
-                break
-            if delay:
-                await DBOS.sleep_async(delay)
-            name = f"attempt {attempt + 1}"
-            result = await DBOS.run_step_async({"name": name}, self.attempt, message)
+        for number in itertools.count(1):
+            name = f"attempt {number}"
+            result = await DBOS.run_step_async({"name": name}, self.attempt, message, number)
             if not result["failed"]:
-                return {"attempts": attempt + 1, "status": result["status"]}
-            if result["final"]:
+                return {"attempts": number, "status": result["status"]}
+            if result["delay"] is None:
                 break
-            attempt, retry_after = attempt + 1, result["retryAfter"]
-        if result["disable"] or not result["final"]:
+            await DBOS.sleep_async(result["delay"])
+        if result["disable"]:
             await DBOS.run_step_async(
                 {"name": "disable"},
                 self.subscribers.disable,
@@ -91,40 +103,48 @@ class Deliveries:
             )
         raise DeadLetterError(result["cause"], system=f"webhook {message['subscriber']}")
 
-    async def _plan(self, attempt: int, retry_after_seconds: float) -> float | None:
-        """Return the delay before an attempt; a step, as it draws lots."""
-        return self.delay(attempt, retry_after_seconds)
+    async def attempt(self, message: Any, number: int) -> dict[str, Any]:
+        """Send once and return what came of it and how long to wait, as the journal keeps it."""
+        try:
+            return {"failed": False, "status": await self._attempt(message)}
+        except _FailedError as failure:
+            delay = None if failure.final else self.delay(number, failure.retry_after_seconds)
+            # Who takes nothing in days gets nothing more until somebody looks at it.
+            disable = failure.disable or (delay is None and not failure.final)
+            return {"failed": True, "cause": str(failure), "delay": delay, "disable": disable}
 
-    async def attempt(self, message: Any) -> dict[str, Any]:
-        """Send once and return what came of it, as the journal keeps it."""
+    async def _attempt(self, message: Any) -> int:
+        """Return the status of an answer that says it was taken. Raises _FailedError."""
         subscriber = self.subscribers.by_name.get(message["subscriber"])
         if subscriber is None:
-            return _failed("the subscriber is not configured any more", final=True)
+            raise _FailedError("the subscriber is not configured any more", final=True)
         disabled = await self.subscribers.disabled()
         if subscriber.name in disabled:
-            return _failed(f"the subscriber is disabled: {disabled[subscriber.name]}", final=True)
+            cause = f"the subscriber is disabled: {disabled[subscriber.name]}"
+            raise _FailedError(cause, final=True)
         body = encode({name: message[name] for name in ("type", "timestamp", "data")})
         if len(body) > MAX_PAYLOAD_BYTES:
             detail = f"the payload has {len(body)} of {MAX_PAYLOAD_BYTES} bytes"
-            return _failed(detail, final=True)
+            raise _FailedError(detail, final=True)
         return await self._send(subscriber, message["id"], body)
 
-    async def _send(self, subscriber: Subscriber, message_id: str, body: bytes) -> dict[str, Any]:
+    async def _send(self, subscriber: Subscriber, message_id: str, body: bytes) -> int:
         workflow_id = DBOS.workflow_id or ""
         replayed = await self.was_replayed(workflow_id)
         headers = self._headers(subscriber, message_id, body, replayed=replayed)
         try:
             answer = await self.egress.post(subscriber.url, headers, body)
         except ForbiddenAddressError as error:
-            return _failed(str(error), final=True, disable=True)
+            raise _FailedError(str(error), final=True, disable=True) from error
         except (OSError, TimeoutError) as error:
-            return _failed(str(error) or "no answer in time")
+            raise _FailedError(str(error) or "no answer in time") from error
         if 200 <= answer.status < 300:
-            return {"failed": False, "status": answer.status}
+            return answer.status
         cause = f"the receiver answered {answer.status}"
         if answer.status == _GONE:
-            return _failed(cause, final=True, disable=True)
-        return _failed(cause, retry_after=_seconds(answer.retry_after, self.clock()))
+            raise _FailedError(cause, final=True, disable=True)
+        wait = _seconds(answer.retry_after, self.clock())
+        raise _FailedError(cause, retry_after_seconds=wait)
 
     def _headers(
         self, subscriber: Subscriber, message_id: str, body: bytes, *, replayed: bool
@@ -141,18 +161,6 @@ class Deliveries:
             ),
         ]
         return [*headers, ("webhook-replayed", "true")] if replayed else headers
-
-
-def _failed(
-    cause: str, *, final: bool = False, disable: bool = False, retry_after: float = 0.0
-) -> dict[str, Any]:
-    return {
-        "failed": True,
-        "cause": cause,
-        "final": final,
-        "disable": disable,
-        "retryAfter": retry_after,
-    }
 
 
 def _message(event: CloudEvent) -> dict[str, Any]:
