@@ -95,7 +95,9 @@ async def _examine(config: Config, contracts: Mapping[str, Contract]) -> dict[st
 async def _check(contract: Contract, resources: Any) -> Sequence[Check]:
     doctor = importlib.import_module(f"{contract.package}.doctor")
     job = Job(deadline=Deadline.after(SECONDS))
-    return await check_up(resources.connection, doctor.probes(resources), job)
+    return await check_up(
+        resources.connection, doctor.probes(resources), job, remedies=doctor.REMEDIES
+    )
 
 
 def _as_text(found: Mapping[str, Sequence[Check]]) -> str:

@@ -53,10 +53,11 @@ class ConnectionSettings(BaseModel):
 
 
 class Wire:
-    """Sends one request and reads its whole answer."""
+    """Sends one request and reads its whole answer. `server_date` is the Date of the last one."""
 
     def __init__(self, http: httpx.AsyncClient, *, system: str, connect_seconds: float) -> None:
         self.system = system
+        self.server_date = ""
         self._http = http
         self._connect_seconds = connect_seconds
 
@@ -113,6 +114,7 @@ class Wire:
                     )
         finally:
             await response.aclose()
+        self.server_date = response.headers.get("date", "")
         return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
 
     def __repr__(self) -> str:
