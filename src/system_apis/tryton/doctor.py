@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from portico.connectors.checkup import Probe, Remedies
-from portico.connectors.failures import MissingError, NotPermittedError, UnauthenticatedError
+from portico.connectors.failures import (
+    MissingError,
+    NotPermittedError,
+    RefusedError,
+    UnauthenticatedError,
+)
 from system_apis.tryton.connector import Tryton
 from system_apis.tryton.rest import Request
 
@@ -19,11 +24,14 @@ _MODELS = (
 )
 
 
+_GROUP = "give the key's user a group that may read the model"
 REMEDIES: Remedies = {
     UnauthenticatedError: (
         "put a key of a user application of kind REST into key, and validate it in Tryton"
     ),
-    NotPermittedError: "give the key's user a group that may read the model",
+    # Who may not read a model is told so as a refusal.
+    RefusedError: _GROUP,
+    NotPermittedError: _GROUP,
     MissingError: "check the database at the end of base_url, and that the module is activated",
 }
 
