@@ -24,7 +24,7 @@ from system_apis.tryton.wire import SYSTEM, decode, encode
 GOOD = frozenset({200, 204, 416})
 _SENTENCES = {
     401: "tryton does not accept the key of this API",
-    403: "tryton does not let the user of this API see or do this",
+    403: "tryton does not let the user of this API do so",
     404: "tryton has no such record",
     423: "somebody else is changing the record",
     429: "tryton asks to wait",
