@@ -154,7 +154,7 @@ def _failed(
     if name == "permission":
         detail = f"{probe.permission}: {detail}"
     elif name == "reachable":
-        detail = f"{connection.base_url}: {detail}"
+        detail = f"{connection.asked}: {detail}"
         for kind, why, then in _CAUSES:
             if any(isinstance(cause, kind) for cause in _causes(error)):
                 return Check(name=name, well=False, detail=f"{detail}: {why}", remedy=then)

@@ -48,6 +48,11 @@ class Connection:
         self._outage = Outage(dialect.system)
 
     @property
+    def asked(self) -> str:
+        """Return the address that was asked last, that of the token endpoint too."""
+        return self._wire.asked or self.base_url
+
+    @property
     def server_date(self) -> str:
         """Return the Date of the last answer, of the token endpoint too; empty without one."""
         return self._wire.server_date

@@ -53,10 +53,14 @@ class ConnectionSettings(BaseModel):
 
 
 class Wire:
-    """Sends one request and reads its whole answer. `server_date` is the Date of the last one."""
+    """Sends one request and reads its whole answer.
+
+    `asked` is the address of the last request, `server_date` the Date of the last answer.
+    """
 
     def __init__(self, http: httpx.AsyncClient, *, system: str, connect_seconds: float) -> None:
         self.system = system
+        self.asked = ""
         self.server_date = ""
         self._http = http
         self._connect_seconds = connect_seconds
@@ -76,6 +80,7 @@ class Wire:
             raise OutOfTimeError(
                 f"the time ran out before {self.system} was asked", system=self.system
             )
+        self.asked = url.partition("?")[0]
         waiting = remaining * CONNECT_SHARE
         connecting = min(self._connect_seconds, waiting)
         timeout = httpx.Timeout(remaining, connect=connecting, pool=waiting)

@@ -13,6 +13,7 @@ from system_apis.quickbooks import doctor
 from system_apis.quickbooks.app import resources
 from tests.support.examine import examine, failing
 from tests.support.script import Script, answer
+from tests.support.serving import free_port
 from tests.system_apis.quickbooks.conftest import Company, settings_for
 
 pytestmark = pytest.mark.anyio
@@ -80,3 +81,14 @@ async def test_a_limit_that_is_reached_is_no_matter_of_the_credentials(company: 
 
     assert check.name == "limits"
     assert "requests_per_minute" in check.remedy
+
+
+async def test_a_token_endpoint_that_is_not_there_is_named(
+    sandbox: Running, tmp_path: Path
+) -> None:
+    token_url = f"http://127.0.0.1:{free_port()}/tokens"
+    async with resources(settings_for(sandbox.url, tmp_path, token_url=token_url)) as books:
+        check = await failing(doctor, books)
+
+    assert check.name == "reachable"
+    assert check.detail.startswith(f"{token_url}: ")
