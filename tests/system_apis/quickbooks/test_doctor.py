@@ -27,6 +27,7 @@ async def test_a_company_that_is_well_has_nothing_to_do(company: Company) -> Non
 
     assert all(check.well for check in checks)
     assert [check.name for check in checks].count("permission") == 4
+    assert [check.name for check in checks].count("clock") == 1
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ async def test_an_org_that_is_well_has_nothing_to_do(client: Salesforce) -> None
 
     assert all(check.well for check in checks)
     assert [check.name for check in checks].count("permission") == 5
+    assert [check.name for check in checks].count("clock") == 1
     assert any("api-usage" in check.detail for check in checks)
 
 

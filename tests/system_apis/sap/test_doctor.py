@@ -26,6 +26,7 @@ async def test_a_system_that_is_well_has_nothing_to_do(client: SAP) -> None:
 
     assert all(check.well for check in checks)
     assert [check.name for check in checks].count("permission") == 4
+    assert [check.name for check in checks].count("clock") == 1
 
 
 async def test_a_password_that_is_wrong_is_named(served: Running, tmp_path: Path) -> None:

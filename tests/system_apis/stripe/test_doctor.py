@@ -23,6 +23,7 @@ async def test_an_account_that_is_well_has_nothing_to_do(account: Account) -> No
 
     assert all(check.well for check in checks)
     assert [check.name for check in checks].count("permission") == 8
+    assert [check.name for check in checks].count("clock") == 1
 
 
 async def test_a_key_that_was_rolled_is_named_and_not_shown(account: Account) -> None:

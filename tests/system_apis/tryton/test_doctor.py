@@ -26,6 +26,7 @@ async def test_a_tryton_that_is_well_has_nothing_to_do(tryton: Sandbox) -> None:
 
     assert all(check.well for check in checks)
     assert [check.name for check in checks].count("permission") == 6
+    assert [check.name for check in checks].count("clock") == 1
 
 
 async def test_a_key_that_is_not_accepted_is_named(tryton: Sandbox) -> None:
