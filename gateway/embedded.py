@@ -13,7 +13,7 @@ from gateway.config.secrets import SecretStore
 from gateway.sandboxes import SANDBOXES, secret_of
 from gateway.steering import steerable
 from portico.sandbox.running import Running, run_sandboxes
-from system_apis.tryton.sandbox.server import Sandbox
+from system_apis.tryton.sandbox.server import Endpoint, Sandbox
 
 TRYTON = "system/tryton.v1"
 Progress = Callable[[str, int, int], None]
@@ -36,7 +36,7 @@ async def open_embedded(
 
     Raises SandboxError and SandboxesError. A system that ends by itself is started again.
     """
-    wanted = [name for name in names if not _is_configured(config, name)]
+    wanted = [name for name in names if not is_configured(config, name)]
     async with (
         _open_tryton(config, wanted, progress) as tryton,
         _open_sandboxes(config, wanted) as sandboxes,
@@ -45,7 +45,8 @@ async def open_embedded(
         yield Embedded(settings={**tryton, **settings}, sandboxes=sandboxes)
 
 
-def _is_configured(config: Config, name: str) -> bool:
+def is_configured(config: Config, name: str) -> bool:
+    """Tell whether the configuration says where the system of an API is."""
     api = config.apis.get(name)
     return api is not None and bool(api.settings or api.url)
 
@@ -61,10 +62,20 @@ async def _open_tryton(
     endpoint = await sandbox.start()
     watching = asyncio.create_task(sandbox.watch())
     try:
-        yield {TRYTON: {"base_url": endpoint.base_url, "key": endpoint.key_reference}}
+        yield _reaching(endpoint)
     finally:
         watching.cancel()
         await sandbox.stop()
+
+
+def running_tryton(config: Config) -> Settings:
+    """Return how to reach the Tryton of the data folder that another process runs, if one does."""
+    endpoint = Sandbox(config.data / "tryton").running_elsewhere()
+    return {} if endpoint is None else _reaching(endpoint)
+
+
+def _reaching(endpoint: Endpoint) -> Settings:
+    return {TRYTON: {"base_url": endpoint.base_url, "key": endpoint.key_reference}}
 
 
 @contextlib.asynccontextmanager

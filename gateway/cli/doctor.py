@@ -19,7 +19,7 @@ from gateway.cli.progress import ProgressBar
 from gateway.composition import load_contracts, settings_of
 from gateway.config import Config
 from gateway.config.secrets import SecretStore
-from gateway.embedded import open_embedded
+from gateway.embedded import is_configured, open_embedded, running_tryton
 from gateway.packages import open_resources
 from gateway.steering import running_settings
 from portico.connectors.checkup import Check, check_up
@@ -75,8 +75,13 @@ async def _examine(config: Config, contracts: Mapping[str, Contract]) -> dict[st
     secrets = SecretStore(config.data)
     found: dict[str, Sequence[Check]] = {}
     async with contextlib.AsyncExitStack() as stack:
-        # Others would give out refresh tokens that those that run do not know.
-        running = running_settings(config.data / "sandboxes")
+        # Others would give out refresh tokens that those that run do not know, and of Tryton
+        # there is one in a data folder.
+        running = {
+            name: found
+            for name, found in _running(config).items()
+            if not is_configured(config, name)
+        }
         embedded = await stack.enter_async_context(
             open_embedded(
                 config, [name for name in contracts if name not in running], ProgressBar()
@@ -92,10 +97,16 @@ async def _examine(config: Config, contracts: Mapping[str, Contract]) -> dict[st
     return found
 
 
+def _running(config: Config) -> Mapping[str, Mapping[str, Any]]:
+    return {**running_settings(config.data / "sandboxes"), **running_tryton(config)}
+
+
 async def _check(contract: Contract, resources: Any) -> Sequence[Check]:
     doctor = importlib.import_module(f"{contract.package}.doctor")
     job = Job(deadline=Deadline.after(SECONDS))
-    return await check_up(resources.connection, doctor.probes(resources), job)
+    return await check_up(
+        resources.connection, doctor.probes(resources), job, remedies=doctor.REMEDIES
+    )
 
 
 def _as_text(found: Mapping[str, Sequence[Check]]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import signal
 from collections.abc import Mapping
 
@@ -76,5 +77,6 @@ def announcement(running: Mapping[str, Running]) -> str:
         lines.append(f"  {entry.kind.api}:")
         lines.append("    settings:")
         for name, value in entry.kind.settings(entry.url).items():
-            lines.append(f"      {name}: {value}")
+            # As JSON, which YAML reads too: an id of digits stays a text.
+            lines.append(f"      {name}: {json.dumps(value)}")
     return "\n".join([*lines, "", "Ctrl-C stops them."])

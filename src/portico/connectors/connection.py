@@ -47,6 +47,16 @@ class Connection:
         self._budget = budget
         self._outage = Outage(dialect.system)
 
+    @property
+    def asked(self) -> str:
+        """Return the address that was asked last, that of the token endpoint too."""
+        return self._wire.asked or self.base_url
+
+    @property
+    def server_date(self) -> str:
+        """Return the Date of the last answer, of the token endpoint too; empty without one."""
+        return self._wire.server_date
+
     async def send(self, request: Request, errand: Errand) -> Answer:
         """Return the answer of a request that succeeded; raises ConnectorError.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ CONNECT_SHARE = 0.9
 IDLE_SECONDS = 4.0
 # Requests that may wait for a connection, for each connection there is.
 WAITING_PER_CONNECTION = 10
+# A query that is sent as it is: nothing in it needs quoting, nor is it a fragment (RFC 3986, 3.4).
+_QUOTED_QUERY = re.compile(r"[\w.~!$&'()*+,;=:@/?%-]+", re.ASCII)
 
 
 class ConnectionSettings(BaseModel):
@@ -50,10 +53,15 @@ class ConnectionSettings(BaseModel):
 
 
 class Wire:
-    """Sends one request and reads its whole answer."""
+    """Sends one request and reads its whole answer.
+
+    `asked` is the address of the last request, `server_date` the Date of the last answer.
+    """
 
     def __init__(self, http: httpx.AsyncClient, *, system: str, connect_seconds: float) -> None:
         self.system = system
+        self.asked = ""
+        self.server_date = ""
         self._http = http
         self._connect_seconds = connect_seconds
 
@@ -72,19 +80,33 @@ class Wire:
             raise OutOfTimeError(
                 f"the time ran out before {self.system} was asked", system=self.system
             )
+        self.asked = url.partition("?")[0]
         waiting = remaining * CONNECT_SHARE
         connecting = min(self._connect_seconds, waiting)
-        request = self._http.build_request(
-            method,
-            url,
-            headers=headers,
-            content=content,
-            timeout=httpx.Timeout(remaining, connect=connecting, pool=waiting),
-        )
-        # httpx limits each wait for bytes; only this limits the sum of them.
+        timeout = httpx.Timeout(remaining, connect=connecting, pool=waiting)
         with map_exceptions(self.system):
+            request = self._request(method, url, headers, content, timeout)
+            # httpx limits each wait for bytes; only this limits the sum of them.
             async with asyncio.timeout(remaining):
                 return await self._read(await self._http.send(request, stream=True))
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout: httpx.Timeout,
+    ) -> httpx.Request:
+        """Return the request. httpx looks at each character of a URL, and queries are long."""
+        address, _, query = url.partition("?")
+        quoted = _QUOTED_QUERY.fullmatch(query) is not None
+        request = self._http.build_request(
+            method, address if quoted else url, headers=headers, content=content, timeout=timeout
+        )
+        if quoted:
+            request.extensions["target"] = request.url.raw_path + b"?" + query.encode()
+        return request
 
     async def _read(self, response: httpx.Response) -> Answer:
         body = bytearray()
@@ -97,6 +119,7 @@ class Wire:
                     )
         finally:
             await response.aclose()
+        self.server_date = response.headers.get("date", "")
         return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
 
     def __repr__(self) -> str:
@@ -128,6 +151,7 @@ _FAILURES: tuple[tuple[type[Exception], type[ConnectorError], str, bool], ...] =
     (httpx.TimeoutException, OutOfTimeError, "{} did not answer in time", True),
     (httpx.NetworkError, UnavailableError, "the connection to {} broke", True),
     (httpx.RemoteProtocolError, UnavailableError, "{} broke off its answer", True),
+    (httpx.InvalidURL, BrokenError, "{} named an address that is none", False),
     (httpx.HTTPError, BrokenError, "{} was sent or sent something that is not HTTP", True),
 )
 
@@ -137,7 +161,7 @@ def map_exceptions(system: str) -> Iterator[None]:
     """Turn what the HTTP client raises into failures of a connector."""
     try:
         yield
-    except (httpx.HTTPError, TimeoutError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         kind, text, in_doubt = next(
             (kind, text, in_doubt)
             for raised, kind, text, in_doubt in _FAILURES

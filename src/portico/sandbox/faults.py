@@ -76,7 +76,7 @@ class FaultyApp:
         answer: ASGIApp = self._sandbox.app
         if self._clock() < self._unavailable_until:
             answer = self._sandbox.unavailable()
-        elif faults.throttled:
+        elif faults.throttled and scope["path"] not in self._sandbox.unlimited_paths:
             faults.throttled -= 1
             answer = self._sandbox.throttled(faults.retry_after_seconds)
         elif writes and (faults.lost_responses or faults.held_responses):

@@ -28,6 +28,11 @@ class SystemSandbox(Protocol):
         """The webhooks of the system, None if it has none."""
         ...
 
+    @property
+    def unlimited_paths(self) -> frozenset[str]:
+        """The paths whose requests no limit counts, such as that of tokens in some systems."""
+        ...
+
     def seed(self, company: Company) -> None:
         """Fill an empty state."""
         ...

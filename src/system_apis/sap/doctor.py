@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portico.connectors.checkup import Probe
+from portico.connectors.checkup import Probe, Remedies
+from portico.connectors.failures import (
+    CredentialsError,
+    MissingError,
+    NotPermittedError,
+    UnauthenticatedError,
+)
 from system_apis.sap.connector import SAP
 from system_apis.sap.mapping import PARTNER, PRODUCT
 from system_apis.sap.odata import Query
@@ -18,6 +24,17 @@ _SCENARIOS = (
     ("SAP_COM_0109, sales orders", SALES_ORDERS, ORDER),
     ("SAP_COM_0120, billing documents", BILLING_DOCUMENTS, INVOICE),
 )
+
+
+_CLIENT = "check client_id and client_secret with the OAuth client of the communication system"
+REMEDIES: Remedies = {
+    CredentialsError: _CLIENT,
+    UnauthenticatedError: (
+        "check user and password with the communication user; too many wrong ones lock it"
+    ),
+    NotPermittedError: "add the scenario to a communication arrangement of this user",
+    MissingError: "check base_url, and that the service of this scenario is active",
+}
 
 
 def probes(sap: SAP) -> Sequence[Probe]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portico.connectors.checkup import Probe
+from portico.connectors.checkup import Probe, Remedies
+from portico.connectors.failures import NotPermittedError, ThrottledError, UnauthenticatedError
 from portico.connectors.messages import read
 from system_apis.stripe.connector import Stripe
 
@@ -18,6 +19,13 @@ _RESOURCES = {
     "PaymentIntents": "payment_intents",
     "Charges and Refunds": "refunds",
     "Events": "events",
+}
+
+
+REMEDIES: Remedies = {
+    UnauthenticatedError: "copy a key from the account's dashboard to api_key; rolled ones end",
+    NotPermittedError: "give the restricted key this permission in the dashboard, under API keys",
+    ThrottledError: "wait; divide the account's rate among the processes with requests_per_second",
 }
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portico.connectors.checkup import Probe
+from portico.connectors.checkup import Probe, Remedies
+from portico.connectors.failures import (
+    MissingError,
+    NotPermittedError,
+    RefusedError,
+    UnauthenticatedError,
+)
 from system_apis.tryton.connector import Tryton
 from system_apis.tryton.rest import Request
 
@@ -16,6 +22,18 @@ _MODELS = (
     "sale.sale",
     "sale.configuration",
 )
+
+
+_GROUP = "give the key's user a group that may read the model"
+REMEDIES: Remedies = {
+    UnauthenticatedError: (
+        "put a key of a user application of kind REST into key, and validate it in Tryton"
+    ),
+    # Who may not read a model is told so as a refusal.
+    RefusedError: _GROUP,
+    NotPermittedError: _GROUP,
+    MissingError: "check the database at the end of base_url, and that the module is activated",
+}
 
 
 def probes(_tryton: Tryton) -> Sequence[Probe]:

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 
 from portico.connectors import exact_json, messages
 from portico.connectors.classification import Dialect, Reason, Rule
-from portico.connectors.failures import BrokenError, RefusedError, UnavailableError
+from portico.connectors.failures import RefusedError, UnavailableError
 from portico.connectors.messages import Answer
 from system_apis.tryton.wire import SYSTEM, decode, encode
 
 GOOD = frozenset({200, 204, 416})
 _SENTENCES = {
     401: "tryton does not accept the key of this API",
+    403: "tryton does not let the user of this API do so",
     404: "tryton has no such record",
     423: "somebody else is changing the record",
     429: "tryton asks to wait",
@@ -95,7 +96,6 @@ DIALECT = Dialect(
     accepted=frozenset({416}),
     rules=[
         Rule(status=409, failure=RefusedError),
-        Rule(status=403, failure=BrokenError),
         # Tryton gives up on a busy database only after it rolled the transaction back.
         Rule(status=503, failure=UnavailableError),
     ],

@@ -10,6 +10,10 @@ import pytest
 from gateway.cli import main
 from tests.support.commands import Done, Run
 from tests.support.serving import CONTRACTS, NETWORK
+from tests.support.tryton import (  # noqa: F401  # a fixture, and the hook that allows for the set-up
+    pytest_collection_modifyitems,
+    tryton_data,
+)
 
 
 @pytest.fixture

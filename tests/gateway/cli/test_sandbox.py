@@ -62,6 +62,13 @@ def test_what_is_printed_is_configuration_that_works(tmp_path: Path, portico: Ru
     assert len(customers["data"]) == 5
 
 
+def test_what_is_printed_keeps_its_types(tmp_path: Path) -> None:
+    with sandbox(tmp_path, "--port", "0", "--only", "quickbooks") as (_, printed):
+        apis = yaml.safe_load("".join(printed[2:-2]))["apis"]
+
+    assert apis["system/quickbooks.v1"]["settings"]["realm_id"] == "4620816365"
+
+
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[None]:
     """Run `portico serve` with the sandbox of Stripe in it."""

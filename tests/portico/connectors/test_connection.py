@@ -19,7 +19,7 @@ from portico.connectors.failures import (
     UnavailableError,
     problem_of,
 )
-from portico.connectors.messages import Job, read, write
+from portico.connectors.messages import Job, Pairs, read, write
 from portico.deadline import Deadline
 from portico.trace import Trace
 from tests.portico.connectors.conftest import Post, job
@@ -159,6 +159,34 @@ async def test_a_500_is_not_retried_blindly(script: Script, connection: Connecti
         await connection.send(CREATE, job())
 
     assert problem_of(raised.value).status == 502
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "target"),
+    [
+        ("things", [("q", "a b'c\"d&é")], "/things?q=a%20b%27c%22d%26%C3%A9"),
+        # As in a link to the next page, which systems do not always quote.
+        ("things?after=a b&q=é", (), "/things?after=a%20b&q=%C3%A9"),
+        ("things?after=1#part", (), "/things?after=1"),
+        ("thing(' ')?after=1", (), "/thing('%20')?after=1"),
+        ("things", (), "/things"),
+    ],
+)
+async def test_what_is_asked_is_quoted_once(
+    script: Script, connection: Connection, path: str, query: Pairs, target: str
+) -> None:
+    script.answers = [answer(200, b"{}")]
+
+    await connection.send(read("things.list", path, query), job())
+
+    assert script.requests[0].partition(b"\r\n")[0].decode() == f"GET {target} HTTP/1.1"
+
+
+async def test_a_line_break_in_a_link_is_refused(script: Script, connection: Connection) -> None:
+    with pytest.raises(BrokenError):
+        await connection.send(read("things.list", "things?a=1\r\nx: y"), job())
+
+    assert script.requests == []
 
 
 async def test_the_trace_goes_along(script: Script, connection: Connection) -> None:

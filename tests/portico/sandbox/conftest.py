@@ -24,11 +24,15 @@ from portico.sandbox.webhooks import Webhooks
 class NotesSandbox:
     """Keeps notes behind a token; the first is the name of the company."""
 
+    unlimited_paths = frozenset({"/free"})
+
     def __init__(self, state: State, secret: Secret) -> None:
         self.state = state
         self.tokens = {secret("notes")}
         self.webhooks = Webhooks(lambda secret, body: {"x-signed": f"{secret}:{len(body)}"})
-        self.app = Starlette(routes=[Route("/notes", self._notes, methods=["GET", "POST"])])
+        paths = ("/notes", "/free")
+        routes = [Route(path, self._notes, methods=["GET", "POST"]) for path in paths]
+        self.app = Starlette(routes=routes)
 
     async def _notes(self, request: Request) -> Response:
         if request.headers.get("x-token") not in self.tokens:
@@ -75,8 +79,8 @@ class Frame:
         self.http = http
         self.url = f"{running['notes'].url}/notes"
 
-    async def read(self) -> httpx.Response:
-        return await self.http.get(self.url)
+    async def read(self, path: str = "notes") -> httpx.Response:
+        return await self.http.get(f"{self.running['notes'].url}/{path}")
 
     async def write(self, text: str) -> httpx.Response:
         return await self.http.post(self.url, json={"text": text})

@@ -59,6 +59,13 @@ async def test_a_number_of_requests_is_throttled(frame: Frame) -> None:
     assert accepted.status_code == 200
 
 
+async def test_what_no_limit_counts_is_not_throttled(frame: Frame) -> None:
+    await frame.set_faults(throttled=1)
+    free, refused = await frame.read("free"), await frame.read()
+
+    assert (free.status_code, refused.status_code) == (200, 429)
+
+
 async def test_the_system_is_unavailable_for_a_time(frame: Frame) -> None:
     await frame.set_faults(unavailable_seconds=0.2)
     assert (await frame.read()).status_code == 503

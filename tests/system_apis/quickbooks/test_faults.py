@@ -18,6 +18,7 @@ from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running
 from system_apis.quickbooks.sandbox.server import REALM_ID
 from tests.support.killed import go_on_until, process
+from tests.support.script import Script, answer
 from tests.system_apis.quickbooks.conftest import (
     Company,
     open_books,
@@ -28,6 +29,7 @@ from tests.system_apis.quickbooks.conftest import (
 
 pytestmark = pytest.mark.anyio
 
+TOKEN = answer(200, b'{"access_token": "t", "expires_in": 3600}')
 KEY = Key(entity="Customer", canonical_id="C-9", system="quickbooks", instance=REALM_ID)
 
 
@@ -133,6 +135,45 @@ async def test_a_refresh_token_that_is_not_accepted_is_the_operators_problem(
     assert problem.status == 502
     assert problem.extensions["systemCode"] == "invalid_grant"
     assert "never given out" not in str(problem.document(type_base="", request_id=""))
+
+
+def fault(code: str, status: int = 400) -> bytes:
+    document = {"Fault": {"Error": [{"Message": "no", "code": code}]}}
+    return answer(status, json.dumps(document).encode(), "content-type: application/json")
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "code"),
+    [
+        ([fault("5010")], 409, "5010"),
+        ([fault("6240")], 409, "6240"),
+        ([fault("6140")], 409, "6140"),
+        ([fault("2020")], 422, "2020"),
+        ([fault("2500")], 422, "2500"),
+        ([fault("610")], 404, "610"),
+        ([fault("120", 403)], 502, "120"),
+        ([fault("6190")], 502, "6190"),
+        # A failure that comes with 200 is one all the same.
+        ([fault("610", 200)], 404, "610"),
+        ([fault("10000", 500)] * 3, 503, "10000"),
+        ([answer(502, b"<html>")] * 3, 503, ""),
+        ([fault("3001", 429)], 503, "3001"),
+        # With a new token it would be asked once more; that one is not accepted either.
+        ([fault("3200", 401), TOKEN, fault("3200", 401)], 502, "3200"),
+    ],
+)
+async def test_each_failure_is_tried_as_often_as_it_helps_and_has_its_problem(
+    script: Script, tmp_path: Path, answers: list[bytes], status: int, code: str
+) -> None:
+    script.answers = [TOKEN, *answers]
+    url = f"http://127.0.0.1:{script.port}"
+    async with open_books(settings_for(url, tmp_path)) as (_, api):
+        with pytest.raises(Problem) as raised:
+            await api.invoke("getCustomer", {"customerId": "1"})
+
+    assert raised.value.status == status
+    assert raised.value.extensions.get("systemCode", "") == code
+    assert (len(script.requests), script.answers) == (1 + len(answers), [])
 
 
 async def test_two_processes_share_one_rotating_token(sandbox: Running, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -155,6 +156,49 @@ async def test_a_connection_that_is_reset_is_tried_again(
     served.faulty.set(Faults(resets=1))
 
     assert await an_account(api)
+
+
+def refusal(status: int, code: str, message: str = "no") -> bytes:
+    return answer(status, json.dumps([{"errorCode": code, "message": message}]).encode())
+
+
+SESSION = refusal(401, "INVALID_SESSION_ID")
+CONCURRENT = refusal(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests Limit exceeded.")
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "code"),
+    [
+        ([refusal(400, "UNABLE_TO_LOCK_ROW")] * 4, 409, "UNABLE_TO_LOCK_ROW"),
+        ([CONCURRENT] * 4, 503, "REQUEST_LIMIT_EXCEEDED (concurrent)"),
+        ([SESSION, TOKEN, SESSION], 502, "INVALID_SESSION_ID"),
+        ([refusal(412, "ENTITY_FAILED_PRECONDITION")], 409, "ENTITY_FAILED_PRECONDITION"),
+        ([refusal(400, "ENTITY_IS_LOCKED")], 409, "ENTITY_IS_LOCKED"),
+        ([refusal(400, "DUPLICATES_DETECTED")], 409, "DUPLICATES_DETECTED"),
+        ([refusal(400, "REQUIRED_FIELD_MISSING")], 422, "REQUIRED_FIELD_MISSING"),
+        ([refusal(400, "MALFORMED_QUERY")], 502, "MALFORMED_QUERY"),
+        ([refusal(404, "NOT_FOUND")], 404, "NOT_FOUND"),
+        ([refusal(404, "ENTITY_IS_DELETED")], 404, "ENTITY_IS_DELETED"),
+        ([refusal(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests")], 503, "REQUEST_LIMIT_EXCEEDED"),
+        ([refusal(403, "API_DISABLED_FOR_ORG")], 502, "API_DISABLED_FOR_ORG"),
+        ([refusal(503, "SERVER_UNAVAILABLE")] * 3, 503, "SERVER_UNAVAILABLE"),
+    ],
+)
+async def test_each_failure_is_tried_as_often_as_it_helps_and_has_its_problem(
+    contract: Contract,
+    tmp_path: Path,
+    script: Script,
+    answers: list[bytes],
+    status: int,
+    code: str,
+) -> None:
+    script.answers = [TOKEN, *answers]
+    async with opened(contract, f"http://127.0.0.1:{script.port}", tmp_path) as api:
+        problem = await problem_of(api.invoke("listCustomers"))
+
+    assert problem.status == status
+    assert problem.extensions["systemCode"] == code
+    assert (len(script.requests), script.answers) == (1 + len(answers), [])
 
 
 async def test_a_lost_answer_to_an_upsert_leaves_one_record(

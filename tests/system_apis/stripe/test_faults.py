@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from portico.problems import Problem
 from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running
 from tests.support.killed import go_on_until, process
+from tests.support.script import Script, answer
 from tests.system_apis.stripe.conftest import Account, open_stripe
 
 pytestmark = pytest.mark.anyio
@@ -108,6 +110,55 @@ async def test_a_draft_whose_lines_were_interrupted_gets_the_rest(account: Accou
     invoice: Any = reply.body
     assert [line["description"] for line in invoice["lines"]] == ["L0", "L1", "L2"]
     assert (account.count("invoice"), account.count("invoiceitem")) == (1, 3)
+
+
+def error(status: int, *headers: str, **members: str) -> bytes:
+    return answer(status, json.dumps({"error": {"message": "no", **members}}).encode(), *headers)
+
+
+LOCKED = error(429, type="invalid_request_error", code="lock_timeout")
+IN_PROGRESS = error(409, type="idempotency_error_in_progress")
+FAILING = error(500, "stripe-should-retry: true", type="api_error")
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "code"),
+    [
+        ([LOCKED] * 4, 409, "lock_timeout"),
+        ([IN_PROGRESS] * 4, 409, "idempotency_error_in_progress"),
+        ([FAILING] * 3, 503, "retry"),
+        ([error(500, type="api_error")], 502, "api_error"),
+        ([error(400, type="idempotency_error")], 409, "idempotency_error"),
+        ([error(400, code="resource_already_exists")], 409, "resource_already_exists"),
+        ([error(400, code="parameter_invalid_empty")], 422, "parameter_invalid_empty"),
+        ([error(404, code="resource_missing")], 404, "resource_missing"),
+        ([answer(503, b"<html>")] * 3, 503, ""),
+        ([answer(502, b"<html>")] * 3, 503, ""),
+    ],
+)
+async def test_each_failure_is_tried_as_often_as_it_helps_and_has_its_problem(
+    script: Script, tmp_path: Path, answers: list[bytes], status: int, code: str
+) -> None:
+    script.answers = list(answers)
+    url, references = f"http://127.0.0.1:{script.port}", tmp_path / "references.sqlite"
+    async with open_stripe(url, references) as (_, api):
+        with pytest.raises(Problem) as raised:
+            await api.invoke("getCustomer", {"customerId": "cus_1"})
+
+    assert raised.value.status == status
+    assert raised.value.extensions.get("systemCode", "") == code
+    assert (len(script.requests), script.answers) == (len(answers), [])
+
+
+@pytest.mark.parametrize("failure", [LOCKED, IN_PROGRESS, FAILING])
+async def test_what_passes_is_not_noticed(script: Script, tmp_path: Path, failure: bytes) -> None:
+    empty = answer(200, b'{"object": "list", "data": [], "has_more": false}')
+    script.answers = [failure, empty]
+    url, references = f"http://127.0.0.1:{script.port}", tmp_path / "references.sqlite"
+    async with open_stripe(url, references) as (_, api):
+        reply = await api.invoke("listCustomers")
+
+    assert reply.body == {"items": []}
 
 
 async def test_many_at_once_make_one_customer(account: Account) -> None:

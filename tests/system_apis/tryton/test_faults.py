@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from portico.connectors.outage import PAUSE_SECONDS
 from portico.problems import BAD_UPSTREAM, DEADLINE_EXCEEDED, SYSTEM_UNAVAILABLE, Problem
+from portico.sandbox.running import serve_on_loopback
+from portico.testing import APIUnderTest
+from system_apis.tryton import handlers
+from tests.support.killed import go_on_until, process
+from tests.support.script import Script, answer
+from tests.support.tryton import COMPANY
+from tests.system_apis.tryton.conftest import CONTRACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portico.testing import APIUnderTest
+    from starlette.types import Receive, Scope, Send
+
+    from system_apis.tryton.connector import Tryton
     from system_apis.tryton.sandbox.server import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -155,6 +168,98 @@ async def test_a_create_cut_off_by_a_crash_makes_one_sale_in_the_end(
         filters = {"poNumber": body["poNumber"]}
         found: Any = (await fresh_api.invoke("listSales", filters)).body
         assert [sale["id"] for sale in found["items"]] == [again.body["id"]]  # type: ignore[index]  # an order
+
+
+@pytest.fixture
+def scripted_api(scripted: Tryton) -> APIUnderTest:
+    """The API on a Tryton that is spoken for byte by byte."""
+    return APIUnderTest(CONTRACT, handlers, resources=scripted)
+
+
+async def test_a_short_wait_that_tryton_asks_for_is_sat_out(
+    script: Script, scripted_api: APIUnderTest
+) -> None:
+    script.answers = [COMPANY, answer(429, b"<html>", "retry-after: 1"), answer(200, b"[]")]
+    began = monotonic()
+
+    reply: Any = await scripted_api.invoke("listCustomers")
+
+    assert reply.body == {"items": []}
+    assert monotonic() - began >= 1.0
+
+
+async def test_a_long_wait_that_tryton_asks_for_is_503_with_the_seconds_for_everyone(
+    script: Script, scripted_api: APIUnderTest
+) -> None:
+    script.answers = [COMPANY, answer(429, b"<html>", "retry-after: 60")]
+
+    for _ in range(2):
+        problem = await problem_of(scripted_api.invoke("listCustomers"))
+        assert problem.kind is SYSTEM_UNAVAILABLE
+        assert dict(problem.headers)["Retry-After"] in {"60", "59"}
+        assert problem.extensions == {"system": "tryton"}
+    assert len(script.requests) == 2
+
+
+PROGRAM = """
+import asyncio, json, os, sys
+sys.path[:0] = [os.getcwd()]
+from pathlib import Path
+from system_apis.tryton.sandbox.server import Endpoint
+from tests.support.tryton import open_api
+from tests.system_apis.tryton.test_faults import KEY
+
+async def main(url, key, body):
+    async with open_api(Endpoint(base_url=url, key_reference=key)) as api:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await api.invoke("createSale", KEY, body=json.loads(body), seconds=60)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+class Withholding:
+    """Passes requests on to Tryton, and keeps the answer of the first sale created to itself."""
+
+    def __init__(self, url: str) -> None:
+        self.committed = False
+        self._url = url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        target = f"{self._url}{request.url.path}?{request.url.query}"
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+            found = await http.request(
+                request.method, target, headers=request.headers.raw, content=await request.body()
+            )
+        if request.method == "POST" and request.url.path.endswith("/sale.sale"):
+            assert found.status_code == 200, found.text
+            self.committed = True
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+        kept = {"content-type": found.headers.get("content-type", "text/plain")}
+        await Response(found.content, found.status_code, kept)(scope, receive, send)
+
+
+async def test_a_process_that_is_killed_after_the_commit_leaves_one_sale(
+    api: APIUnderTest, tryton: Sandbox, new_name: Callable[[], str]
+) -> None:
+    """Tryton has no keys for requests: whoever comes next finds the sale by its reference."""
+    body = an_order(new_name())
+    address, _, database = tryton.endpoint.base_url.rpartition("/")
+    between = Withholding(address)
+    async with serve_on_loopback(between) as url:
+        words = (f"{url}/{database}", tryton.endpoint.key_reference, json.dumps(body))
+        async with process(PROGRAM, *words) as running:
+            await go_on_until(running, lambda: between.committed)
+
+    again: Any = (await api.invoke("createSale", KEY, body=body, seconds=20)).body
+
+    found: Any = (await api.invoke("listSales", {"poNumber": body["poNumber"]})).body
+    assert [sale["id"] for sale in found["items"]] == [again["id"]]
+    assert [line["sku"] for line in again["lines"]] == ["GRINDER-M1"]
 
 
 async def test_two_sandboxes_do_not_see_each_other(

@@ -36,6 +36,8 @@ _HIDDEN = frozenset({"paid"})
 class QuickBooksSandbox:
     """One company and its API."""
 
+    unlimited_paths: frozenset[str] = frozenset()
+
     def __init__(
         self,
         state: State,

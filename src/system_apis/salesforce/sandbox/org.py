@@ -21,6 +21,7 @@ from system_apis.salesforce.sandbox.messages import Answer, Data, Request
 from system_apis.salesforce.sandbox.session import App, GrantError, Sessions
 from system_apis.salesforce.sandbox.store import Store
 
+TOKEN_PATH = "/services/oauth2/token"  # noqa: S105  # a path, not a secret
 LATEST_VERSION = 68
 OLDEST_VERSION = 31
 RETIRED_VERSION = 21  # from here to the oldest an org answers that the version is gone
@@ -54,7 +55,7 @@ class Org:
     ) -> Answer:
         """Answer a request; `target` is path and query, header names are lower-case."""
         path, _, query = target.partition("?")
-        if path == "/services/oauth2/token":
+        if path == TOKEN_PATH:
             return self._token(headers, body, base_url)
         if path.rstrip("/") == "/services/data":
             return Answer(body=_versions())

@@ -15,7 +15,7 @@ from portico.sandbox.system import Secret
 from portico.sandbox.webhooks import Webhooks
 from system_apis.salesforce.sandbox.errors import RefusalError
 from system_apis.salesforce.sandbox.messages import Answer
-from system_apis.salesforce.sandbox.org import Org
+from system_apis.salesforce.sandbox.org import TOKEN_PATH, Org
 from system_apis.salesforce.sandbox.seed import seed
 from system_apis.salesforce.sandbox.session import App
 
@@ -29,6 +29,8 @@ class SalesforceSandbox:
     """An org, served over HTTP."""
 
     webhooks: Webhooks | None = None
+    # The limits of an org are on its APIs; sessions are opened outside of them.
+    unlimited_paths = frozenset({TOKEN_PATH})
 
     def __init__(self, state: State, app: App) -> None:
         self.state = state

@@ -26,6 +26,7 @@ class SAPSandbox:
     """An S/4HANA, served over HTTP."""
 
     webhooks: Webhooks | None = None
+    unlimited_paths: frozenset[str] = frozenset()
 
     def __init__(self, state: State, password: str) -> None:
         self.state = state

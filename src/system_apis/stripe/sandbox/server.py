@@ -89,6 +89,8 @@ LISTS: Mapping[str, tuple[str, Sequence[str]]] = {
 class StripeSandbox:
     """One account and its API."""
 
+    unlimited_paths: frozenset[str] = frozenset()
+
     def __init__(self, state: State, api_key: str, clock: Callable[[], float] = time.time) -> None:
         self.state = state
         self.webhooks = Webhooks(self._sign)

@@ -47,6 +47,17 @@ class FolderLock:
                 raise self._taken(descriptor)
             await asyncio.sleep(POLL_SECONDS)
 
+    def is_taken(self) -> bool:
+        """Tell whether somebody else has the lock."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
     def release(self) -> None:
         """Let go of the lock, if it is held."""
         if self._descriptor is not None:

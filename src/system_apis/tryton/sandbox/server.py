@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import configparser
 import logging
 import os
 import shutil
@@ -114,10 +115,23 @@ class Sandbox:
     @property
     def endpoint(self) -> Endpoint:
         """Return where Tryton answers once it is started."""
+        return self._endpoint(f"127.0.0.1:{self._port}")
+
+    def running_elsewhere(self) -> Endpoint | None:
+        """Return where the Tryton answers that another process runs here, None if none does."""
+        parser = configparser.ConfigParser()
+        if not self._lock.is_taken() or not parser.read(self._conf, "utf-8"):
+            return None
+        return self._endpoint(parser["web"]["listen"])
+
+    def _endpoint(self, authority: str) -> Endpoint:
         return Endpoint(
-            base_url=f"http://127.0.0.1:{self._port}/{DATABASE}",
-            key_reference=f"file:{self.secrets.key}",
+            base_url=f"http://{authority}/{DATABASE}", key_reference=f"file:{self.secrets.key}"
         )
+
+    @property
+    def _conf(self) -> Path:
+        return self._state / "trytond.conf"
 
     async def start(self) -> Endpoint:
         """Set up what is missing, start Tryton and return where it answers.
@@ -181,7 +195,7 @@ class Sandbox:
                 return
 
     def _spawn(self, prepared: Prepared, port: int) -> subprocess.Popen[bytes]:
-        conf, log_conf = self._state / "trytond.conf", self._state / "logging.conf"
+        conf, log_conf = self._conf, self._state / "logging.conf"
         conf.write_text(_configuration(self._state, port), "utf-8")
         log_conf.write_text(_LOGGING, "utf-8")
         arguments = ["-m", "trytond.cli", "-c", conf, "-d", DATABASE, "--logconf", log_conf]
