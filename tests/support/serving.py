@@ -38,6 +38,7 @@ KIOSK, BASKET, SHELF = "experience/kiosk.v1", "process/basket.v1", "system/shelf
 SCOPES = ["kiosk:use", "basket:use", "shelf:read", "shelf:write"]
 PUBLIC_URL = "https://portico.test"
 _SECONDS = 20.0
+_LONGEST_PAUSE_SECONDS = 0.15
 
 
 def free_port() -> int:
@@ -229,10 +230,14 @@ def split(data: Path, **settings: Any) -> Iterator[Served]:
 
 
 def eventually(condition: Any, seconds: float = 5.0) -> bool:
-    """Wait until a condition is true; return whether it became so."""
-    until = time.monotonic() + seconds
+    """Wait until a condition is true; return whether it became so.
+
+    It is asked less and less often: what asks a gateway takes the time it needs to get there.
+    """
+    until, pause = time.monotonic() + seconds, 0.01
     while time.monotonic() < until:
         if condition():
             return True
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
     return bool(condition())

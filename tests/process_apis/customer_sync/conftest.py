@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -41,6 +41,8 @@ SYNC = "/process/customer-sync/v1"
 UNLIMITED = 1000
 PATIENCE_SECONDS = 60.0
 SEEDED = 5
+# As many customers as the tests of a module want: they come into step together.
+AT_ONCE = 11
 
 
 @contextlib.contextmanager
@@ -70,12 +72,12 @@ def sandboxes() -> Iterator[Mapping[str, Running]]:
 
 
 def settings(folder: Path, running: Mapping[str, Running], erp: Sandbox) -> dict[str, Any]:
-    """Return the configuration, with looks every two seconds."""
+    """Return the configuration, with looks every second."""
     (folder / "secret").write_text(SECRET)
     reference = f"file:{folder / 'secret'}"
     endpoint = erp.endpoint
     apis: dict[str, Any] = {
-        "process/customer-sync.v1": {"settings": {"poll": "*/2 * * * * *"}},
+        "process/customer-sync.v1": {"settings": {"poll": "* * * * * *"}},
         "system/tryton.v1": {
             "exposed": True,
             "settings": {"base_url": endpoint.base_url, "key": endpoint.key_reference},
@@ -106,6 +108,7 @@ class Network:
 
     served: Served
     running: Mapping[str, Running]
+    unused: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"idempotency-key": str(uuid4()), **options.pop("headers", {})}
@@ -176,10 +179,13 @@ class Network:
         return found["id"], {link["system"]: link["id"] for link in found["links"]}
 
     def new_customer(self) -> tuple[str, dict[str, str]]:
-        """Return a customer that was made in the CRM and is in all systems."""
-        name = f"Quay {uuid4().hex[:8]}"
-        self.make_account(name, phone="+31 10 555 0909")
-        return self.in_step(name)
+        """Return a customer that was made in the CRM, is in all systems, and no test had yet."""
+        if not self.unused:
+            names = [f"Quay {uuid4().hex[:8]}" for _ in range(AT_ONCE)]
+            for name in names:
+                self.make_account(name, phone="+31 10 555 0909")
+            self.unused += [self.in_step(name) for name in names]
+        return self.unused.pop()
 
     def state(self) -> Any:
         return {
