@@ -22,6 +22,7 @@ from tests.portico.workflow.waiting import reached
 from tests.support.tiers import contracts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from portico.contract import Operation
@@ -32,13 +33,13 @@ API = "process/order-to-cash.v1"
 PRICE = {"amount": "27.40", "currency": "EUR"}
 OPPORTUNITY = "006QyK000000001IBA"
 NOTHING = {"amount": "0.00", "currency": "EUR"}
+ITEMS = [{"sku": "BEANS", "quantity": 1, "unitPrice": PRICE}]
 ANSWERS: dict[str, Any] = {
     "getSubscription": {
         "id": "sub_1",
         "status": "active",
         "latestInvoiceId": "in_1",
         "customerId": "cus_1",
-        "items": [{"sku": "BEANS", "quantity": 1, "unitPrice": PRICE}],
     },
     "getCustomer": {"id": "cus_1", "name": "Harbour Street Coffee"},
     "listCustomers": {"items": [{"id": "001QyK000000001IBA"}]},
@@ -46,7 +47,7 @@ ANSWERS: dict[str, Any] = {
         "items": [{"id": OPPORTUNITY, "stage": "Qualification", "status": "open"}]
     },
     "moveOpportunity": {"id": OPPORTUNITY},
-    "getInvoice": {"id": "in_1", "status": "issued", "totals": {"paid": NOTHING}},
+    "getInvoice": {"id": "in_1", "status": "issued", "lines": [], "totals": {"paid": NOTHING}},
     "listInvoices": {"items": []},
     "putCustomer": {"id": "1"},
     "putInvoice": {"id": "7", "number": "O2C-1", "status": "issued"},
@@ -59,8 +60,11 @@ class Systems:
     `until_ended` is how often the subscription is read before it has ended.
     """
 
-    def __init__(self, conflicts: int, until_ended: int = 99) -> None:
+    def __init__(
+        self, conflicts: int = 0, until_ended: int = 99, items: Sequence[Any] = ITEMS
+    ) -> None:
         self.conflicts = conflicts
+        self.items = items
         self.until_ended = until_ended
         self.keys: list[str] = []
         self.asked: list[str] = []
@@ -71,7 +75,8 @@ class Systems:
         if operation.operation_id == "getSubscription":
             self.until_ended -= 1
             status = "active" if self.until_ended >= 0 else "ended"
-            return Reply(body={**ANSWERS["getSubscription"], "status": status})
+            found = {**ANSWERS["getSubscription"], "status": status, "items": self.items}
+            return Reply(body=found)
         if operation.operation_id == "putCustomer":
             self.keys.append(call.idempotency_key)
             if self.conflicts:
@@ -151,3 +156,19 @@ async def test_an_end_after_the_last_look_before_the_invoice_undoes_it(tmp_path:
     assert result["phase"] == "cancelled"
     made = systems.asked.index("putInvoice")
     assert "listInvoices" in systems.asked[made:], "what was made meanwhile is looked for"
+
+
+async def test_a_subscription_whose_cost_nobody_knows_is_refused_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    systems = Systems(items=[{"sku": "BEANS", "quantity": 3}])
+
+    result = await run(tmp_path, systems)
+
+    assert result["phase"] == "refused"
+    assert result["cause"] == (
+        "stripe: subscription sub_1 has a product without a fixed price, "
+        "and invoice in_1 in Stripe bills nothing for it"
+    )
+    assert "putInvoice" not in systems.asked
+    assert systems.asked.count("moveOpportunity") == 2, "the stage is put back"
