@@ -228,11 +228,14 @@ def split(data: Path, **settings: Any) -> Iterator[Served]:
         yield served
 
 
-def eventually(condition: Any, seconds: float = 5.0) -> bool:
-    """Wait until a condition is true; return whether it became so."""
+def eventually(condition: Any, seconds: float = 5.0, *, every: float = 0.01) -> bool:
+    """Wait until a condition is true; return whether it became so.
+
+    What is looked at through a gateway of this process is better not asked for all the time.
+    """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if condition():
             return True
-        time.sleep(0.01)
+        time.sleep(every)
     return bool(condition())
