@@ -224,6 +224,11 @@ def has_happened(refund: Body) -> bool:
     return bool(refund["status"] == "refunded")
 
 
+def refunded_payment(refund: Body) -> str:
+    """Return the payment in Stripe that a refund is of, empty where it names none."""
+    return str(refund.get("extensions", {}).get("stripe", {}).get("paymentId", ""))
+
+
 def given_back(refunds: Sequence[Body]) -> Decimal:
     """Return what refunds come to."""
     amounts = (-Decimal(each["amount"]["amount"]) for each in refunds if has_happened(each))

@@ -34,6 +34,15 @@ PRICE = {"amount": "27.40", "currency": "EUR"}
 OPPORTUNITY = "006QyK000000001IBA"
 NOTHING = {"amount": "0.00", "currency": "EUR"}
 ITEMS = [{"sku": "BEANS", "quantity": 1, "unitPrice": PRICE}]
+BOOKED = {"id": "7", "number": "O2C-1", "status": "issued", "customerId": "1"}
+PART = {"id": "inpay_1", "status": "captured", "amount": PRICE, "provider": {"reference": "pi_1"}}
+REFUND = {
+    "id": "re_1",
+    "status": "refunded",
+    "amount": {"amount": "-27.40", "currency": "EUR"},
+    "invoiceIds": ["in_0", "in_1", "in_2"],
+    "extensions": {"stripe": {"paymentId": "pi_1"}},
+}
 ANSWERS: dict[str, Any] = {
     "getSubscription": {
         "id": "sub_1",
@@ -50,7 +59,11 @@ ANSWERS: dict[str, Any] = {
     "getInvoice": {"id": "in_1", "status": "issued", "lines": [], "totals": {"paid": NOTHING}},
     "listInvoices": {"items": []},
     "putCustomer": {"id": "1"},
-    "putInvoice": {"id": "7", "number": "O2C-1", "status": "issued"},
+    "putInvoice": BOOKED,
+    "listInvoicePayments": {"items": [PART]},
+    "putPayment": {"id": "8", "amount": PRICE},
+    "getRefund": REFUND,
+    "putRefund": {"id": "9", "amount": PRICE},
 }
 
 
@@ -65,13 +78,18 @@ class Systems:
     ) -> None:
         self.conflicts = conflicts
         self.items = items
+        self.refunds: list[Any] = []
+        self.invoices: dict[str, Any] = {"in_1": ANSWERS["getInvoice"]}
         self.until_ended = until_ended
         self.keys: list[str] = []
         self.asked: list[str] = []
 
     async def send(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
-        del document
         self.asked.append(operation.operation_id)
+        if operation.operation_id == "getInvoice":
+            return Reply(body=self.invoices[document["path"]["invoiceId"]])
+        if operation.operation_id == "putRefund":
+            self.refunds.append(document["body"])
         if operation.operation_id == "getSubscription":
             self.until_ended -= 1
             status = "active" if self.until_ended >= 0 else "ended"
@@ -100,7 +118,7 @@ def parts(database: WorkflowDatabase, workflows: Workflows) -> DurableParts:
     )
 
 
-async def run(folder: Path, systems: Systems) -> Any:
+async def run(folder: Path, systems: Systems, **payload: str) -> Any:
     known = contracts()
     transports = dict.fromkeys(known[API].calls, systems)
     steps = Steps(known[API], known, TierClient(API, targets(known[API], known, transports)))
@@ -110,7 +128,7 @@ async def run(folder: Path, systems: Systems) -> Any:
     database = WorkflowDatabase.in_folder(folder)
     async with open_workflows(database, [workflow]) as workflows:
         durable.opened(parts(database, workflows))
-        await workflows.start("run-1", NAME, {"subscriptionId": "sub_1"})
+        await workflows.start("run-1", NAME, payload or {"subscriptionId": "sub_1"})
         return (await reached(workflows, "run-1", "succeeded")).result
 
 
@@ -172,3 +190,23 @@ async def test_a_subscription_whose_cost_nobody_knows_is_refused_with_the_reason
     )
     assert "putInvoice" not in systems.asked
     assert systems.asked.count("moveOpportunity") == 2, "the stage is put back"
+
+
+async def test_a_refund_of_several_invoices_is_one_under_the_first_of_a_subscription(
+    tmp_path: Path,
+) -> None:
+    systems = Systems()
+    named = {"extensions": {"stripe": {"subscriptionId": "sub_1"}}}
+    paid = {"status": "paid", "lines": [], "totals": {"paid": PRICE}}
+    systems.invoices = {
+        "in_0": {"id": "in_0", **paid},
+        "in_1": {"id": "in_1", **paid, **named},
+        "in_2": {"id": "in_2", **paid, **named},
+    }
+
+    result = await run(tmp_path, systems, refundId="re_1")
+
+    assert (result["phase"], result["subscriptionId"]) == ("done", "sub_1")
+    (refund,) = systems.refunds
+    assert refund["amount"] == PRICE
+    assert (refund["paymentId"], refund["sku"]) == ("8", "BEANS")
