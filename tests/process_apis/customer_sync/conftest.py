@@ -20,8 +20,9 @@ from portico.sandbox.running import Running, run_sandboxes
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.store import Saving
+from tests.support import serving as serving_support
 from tests.support import tryton as real_tryton
-from tests.support.serving import PUBLIC_URL, Served, eventually, serving
+from tests.support.serving import PUBLIC_URL, Served, serving
 from tests.support.tryton import pytest_collection_modifyitems, tryton_data
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ PATIENCE_SECONDS = 60.0
 SEEDED = 5
 # As many customers as the tests of a module want: they come into step together.
 AT_ONCE = 11
+
+
+def eventually(condition: Any, seconds: float = PATIENCE_SECONDS) -> bool:
+    """Wait until something is true. What is asked is answered by this process: not all the time."""
+    return serving_support.eventually(condition, seconds, every=0.1)
 
 
 @contextlib.contextmanager
@@ -72,7 +78,7 @@ def sandboxes() -> Iterator[Mapping[str, Running]]:
 
 
 def settings(folder: Path, running: Mapping[str, Running], erp: Sandbox) -> dict[str, Any]:
-    """Return the configuration, with looks every second."""
+    """Return the configuration, with a look every second: more often the clock cannot."""
     (folder / "secret").write_text(SECRET)
     reference = f"file:{folder / 'secret'}"
     endpoint = erp.endpoint

@@ -7,8 +7,13 @@ from uuid import uuid4
 
 from portico.sandbox.faults import Faults
 from system_apis.salesforce.sandbox.objects import OBJECTS
-from tests.process_apis.customer_sync.conftest import PATIENCE_SECONDS, SEEDED, SYNC, SYSTEMS
-from tests.support.serving import eventually
+from tests.process_apis.customer_sync.conftest import (
+    PATIENCE_SECONDS,
+    SEEDED,
+    SYNC,
+    SYSTEMS,
+    eventually,
+)
 
 if TYPE_CHECKING:
     from tests.process_apis.customer_sync.conftest import Network
@@ -87,7 +92,7 @@ def test_an_answer_that_is_lost_makes_no_second_customer(network: Network) -> No
 def test_a_prospect_is_nobodys_customer_yet(network: Network) -> None:
     name = f"Quay {uuid4().hex[:8]}"
     network.make_account(name, status="prospect")
-    network.wait_for_looks(3)
+    network.wait_for_looks(2)
 
     assert network.named("tryton", name) == []
     assert network.named("quickbooks", name) == []
@@ -163,7 +168,7 @@ def test_what_nobody_changes_is_not_written(network: Network) -> None:
         }
 
     before = versions()
-    network.wait_for_looks(4)
+    network.wait_for_looks(3)
 
     assert versions() == before
 

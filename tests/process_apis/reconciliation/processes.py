@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,10 +15,12 @@ from uuid import uuid4
 import httpx
 import yaml
 
-from tests.process_apis.reconciliation.conftest import ALWAYS, BASE
+from tests.process_apis.reconciliation.conftest import ALWAYS, BASE, POLL_SECONDS
 from tests.support.serving import eventually, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.process_apis.reconciliation.counterpart import Counterpart
 
 START_SECONDS = 60.0
@@ -83,7 +86,9 @@ class GatewayProcess:
                 stderr=log,
                 cwd=self.folder,
             )
-        assert eventually(self._is_ready, START_SECONDS), (self.folder / "log").read_text()[-2000:]
+        assert eventually(self._is_ready, START_SECONDS, every=POLL_SECONDS), (
+            self.folder / "log"
+        ).read_text()[-2000:]
         secret = (self.folder / "data" / "secrets" / "tests").read_text().strip()
         answer = self.http.post(
             f"{self.url}/oauth2/token",
@@ -142,7 +147,37 @@ class GatewayProcess:
 
     def done(self, run_id: str, seconds: float = 60.0) -> dict[str, Any]:
         ends = {"done", "failed"}
-        assert eventually(lambda: self.run(run_id)["phase"] in ends, seconds), self.run(run_id)
+        assert eventually(lambda: self.run(run_id)["phase"] in ends, seconds, every=POLL_SECONDS), (
+            self.run(run_id)
+        )
         run = self.run(run_id)
         assert run["phase"] == "done", run
         return run
+
+
+def killed_at(folder: Path, counterpart: Counterpart, pages: Sequence[int]) -> None:
+    """Kill the process of a run when it has read so many pages, each time, and see it to its end.
+
+    The report is that of an undisturbed run, and no page is read again but the one that was under
+    way.
+    """
+    counterpart.page_seconds = 0.05
+    with GatewayProcess(folder, alone(folder, counterpart)) as gateway:
+        run_id = gateway.start_run()
+        for count in pages:
+            assert eventually(lambda count=count: gateway.read(run_id) >= count, START_SECONDS)
+            gateway.kill()
+            gateway.start()
+        gateway.done(run_id)
+        disturbed = gateway.ask("GET", f"/runs/{run_id}/report").json()
+        asked = Counter(counterpart.asked)
+        counterpart.page_seconds = 0.0
+        second = gateway.start_run()
+        gateway.done(second)
+        undisturbed = gateway.ask("GET", f"/runs/{second}/report").json()
+
+    assert disturbed["items"] == undisturbed["items"]
+    assert Counter(found["kind"] for found in disturbed["items"]) == counterpart.expected
+    assert sum(times - 1 for times in asked.values()) <= len(pages)
+    in_books = -(-counterpart.total("quickbooks") // 100)
+    assert len(asked) == counterpart.total("stripe") // 100 + in_books
