@@ -132,8 +132,8 @@ class GatewayProcess:
         assert answer.is_success, answer.text
         return answer
 
-    def start_run(self) -> str:
-        body = {"subjects": ["invoices"], "period": ALWAYS}
+    def start_run(self, subject: str = "invoices") -> str:
+        body = {"subjects": [subject], "period": ALWAYS}
         return str(self.ask("POST", "/runs", json=body).json()["id"])
 
     def run(self, run_id: str) -> dict[str, Any]:
