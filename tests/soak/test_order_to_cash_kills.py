@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
-import yaml
 
 from portico.sandbox.faults import Faults
 from portico.sandbox.webhooks import Endpoint
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from tests.portico.workflow.kills.crew import crew
-from tests.process_apis.order_to_cash.conftest import APIS, SECRET, UNLIMITED, settings, systems
+from tests.process_apis.order_to_cash.conftest import SECRET, UNLIMITED, settings, systems
 from tests.process_apis.order_to_cash.kills.proof import WORKER, Proof
-from tests.process_apis.order_to_cash.kills.stories import STORIES, Stripe
+from tests.process_apis.order_to_cash.kills.stories import STORIES
+from tests.soak.order_to_cash import (
+    FATES,
+    PROCESSES,
+    Processes,
+    Subscribing,
+    expected,
+    in_the_end,
+)
 from tests.soak.whole import whole
-from tests.support.serving import eventually, free_port
+from tests.support.serving import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from portico.sandbox.running import Running
     from tests.support.postgres import Postgres
@@ -35,77 +37,8 @@ if TYPE_CHECKING:
 SECONDS = float(os.environ.get("SOAK_SECONDS", "30"))
 # A killed process is back after about three seconds, and the next one is killed soon after.
 KILLS = max(3, int(SECONDS / 6))
-# What becomes of subscriptions before each kill: one stays unpaid, one is paid, one gets money
-# back, one ends unpaid, and one after it was paid.
-FATES: tuple[list[Callable[[Stripe], None]], ...] = (
-    [],
-    [Stripe.pay],
-    [Stripe.pay, Stripe.refund],
-    [Stripe.cancel],
-    [Stripe.pay, Stripe.cancel],
-)
-EXPECTED = {
-    "open": KILLS,
-    "paid": 3 * KILLS,
-    "payments": 3 * KILLS,
-    "unapplied": 0,
-    "refunds": KILLS,
-    "credits": KILLS,
-}
-PROCESSES = 3
 OUTAGE_SECONDS = 5.0
 ENDED_SECONDS = 240.0
-
-
-class Processes:
-    """Gateways that share a workflow database, on ports of their own."""
-
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        self._file = folder / "portico.yaml"
-        self._file.write_text(yaml.safe_dump(_plain(config)))
-        self.ports = [free_port() for _ in range(PROCESSES)]
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
-        for port in self.ports:
-            self._start(port)
-
-    def _start(self, port: int) -> None:
-        words = ["serve", "--config", str(self._file), "--port", str(port)]
-        only = [word for name in APIS for word in ("--only", name)]
-        with (self._file.parent / f"log-{port}").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gateway.cli", *words, *only],
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                cwd=self._file.parent,
-            )
-        self._running[port] = process
-        assert eventually(lambda: self._is_ready(port, process), 60.0), "it does not start"
-
-    def _is_ready(self, port: int, process: subprocess.Popen[bytes]) -> bool:
-        assert process.poll() is None, (self._file.parent / f"log-{port}").read_text()[-2000:]
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
-        return False
-
-    def kill(self, index: int) -> None:
-        """Kill one, and start it again."""
-        port = self.ports[index]
-        self._running[port].send_signal(signal.SIGKILL)
-        self._running[port].wait()
-        self._start(port)
-
-    def close(self) -> None:
-        for process in self._running.values():
-            process.kill()
-            process.wait()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 @pytest.fixture
@@ -135,7 +68,7 @@ def test_processes_that_are_killed_do_everything_once(
         server = request.getfixturevalue("postgres")
         config["workflows"]["database"] = server.new_database()
     chance = random.Random(11)
-    expected = dict(EXPECTED)
+    wanted = expected(KILLS)
     processes = Processes(tmp_path, config)
     stripe, books = running["stripe"].sandbox, running["quickbooks"].sandbox
     assert stripe.webhooks is not None
@@ -150,20 +83,20 @@ def test_processes_that_are_killed_do_everything_once(
         with Subscribing(running) as subscribing:
             for number in range(KILLS):
                 if server is not None and database.endswith("restarted") and number == KILLS // 2:
-                    expected["open"] += restart(server, subscribing)
+                    wanted["open"] += restart(server, subscribing)
                 for fate in FATES:
                     subscribing.live(fate)
                 time.sleep(chance.uniform(0.05, 0.6))
                 processes.kill(chance.randrange(PROCESSES))
-        there = eventually(lambda: _in_the_end(books) == expected, ENDED_SECONDS)
-        assert there, _in_the_end(books)
+        there = eventually(lambda: in_the_end(books) == wanted, ENDED_SECONDS)
+        assert there, in_the_end(books)
         time.sleep(5)  # whatever would be done twice has the time to
     finally:
         processes.close()
 
     numbers = [record["DocNumber"] for record in books.state.table("Invoice").values()]
     assert len(numbers) == len(set(numbers))
-    assert _in_the_end(books) == expected
+    assert in_the_end(books) == wanted
 
 
 def restart(server: Postgres, subscribing: Subscribing) -> int:
@@ -181,24 +114,6 @@ def restart(server: Postgres, subscribing: Subscribing) -> int:
     return subscribed
 
 
-def _in_the_end(books: QuickBooksSandbox) -> dict[str, int]:
-    """Return how many documents there are; those that are void count for nothing."""
-    invoices = [
-        record
-        for record in books.state.table("Invoice").values()
-        if "Voided" not in record.get("PrivateNote", "")
-    ]
-    payments = books.state.table("Payment").values()
-    return {
-        "open": sum(record["Balance"] > 0 for record in invoices),
-        "paid": sum(record["Balance"] == 0 for record in invoices),
-        "payments": len(payments),
-        "unapplied": sum(record["UnappliedAmt"] > 0 for record in payments),
-        "refunds": len(books.state.table("RefundReceipt")),
-        "credits": len(books.state.table("CreditMemo")),
-    }
-
-
 @pytest.mark.parametrize("story", STORIES)
 @whole
 @pytest.mark.timeout(3600)
@@ -211,25 +126,3 @@ async def test_a_kill_at_each_crash_point_leaves_what_an_undisturbed_run_leaves(
 
     assert findings.wrong == []
     assert findings.killed == findings.points >= 20
-
-
-class Subscribing:
-    """A customer of Stripe's who subscribes again and again."""
-
-    def __init__(self, running: Mapping[str, Running]) -> None:
-        self._http = httpx.Client(
-            base_url=running["stripe"].url, headers={"authorization": f"Bearer {SECRET}"}
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.close()
-
-    def live(self, fate: Sequence[Callable[[Stripe], None]]) -> None:
-        """Subscribe, and have this become of the subscription."""
-        stripe = Stripe(self._http)
-        stripe.subscribe()
-        for act in fate:
-            act(stripe)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.process_apis.reconciliation.counterpart import EVERY, Counterpart, serving_counterpart
-from tests.process_apis.reconciliation.processes import GatewayProcess, alone
+from tests.process_apis.reconciliation.processes import GatewayProcess, alone, killed_at
 from tests.soak.whole import whole
 
 if TYPE_CHECKING:
@@ -63,3 +63,10 @@ def test_a_hundred_thousand_records_take_no_more_memory_than_a_thousand(tmp_path
     assert peak - baseline < MAX_GROWTH_BYTES
     assert seen == sorted(seen)
     assert len(set(seen)) > 20, "it was to be seen how far it came"
+
+
+@pytest.mark.timeout(240)
+def test_a_run_that_is_killed_in_each_of_its_lists_reports_the_same(tmp_path: Path) -> None:
+    with serving_counterpart(Counterpart(4 * EVERY)) as counterpart:
+        pages = counterpart.total("stripe") // 100
+        killed_at(tmp_path, counterpart, [pages // 3, pages + 5])

@@ -53,6 +53,12 @@ class Settings(BaseModel):
         description="when each system is asked for its changes, as cron with seconds, such as "
         "`0 * * * * *`; empty is never: customers are kept in step only where this is set",
     )
+    retention_days: int = Field(
+        default=365,
+        ge=1,
+        le=3660,
+        description="how long the history of customers and resolved conflicts are kept",
+    )
     references_url: str = Field(
         description="the database of the cross-references, as `references.url` has it"
     )

@@ -166,6 +166,16 @@ class Conflicts:
         changed = sa.update(CONFLICTS).where(mine).values(**closed, resolved_at=now())
         await self._database.run(lambda c: c.execute(changed))
 
+    async def forget(self, before: str) -> None:
+        """Forget what was resolved before a moment, and the notes of that time."""
+        old = (CONFLICTS.c.state == "resolved") & (CONFLICTS.c.resolved_at < before)
+
+        def delete(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(CONFLICTS).where(old))
+            connection.execute(sa.delete(NOTES).where(NOTES.c.at < before))
+
+        await self._database.run(delete)
+
 
 def check_resolution(conflict: Mapping[str, Any], resolution: Mapping[str, Any]) -> None:
     """Raise Problem for a resolution that does not answer what is asked."""

@@ -16,6 +16,7 @@ SYNC = "customer-sync.v1"
 MATCH = "customer-sync-match.v1"
 MERGE = "customer-sync-merge.v1"
 POLL = "customer-sync-poll.v1"
+FORGET = "customer-sync-forget.v1"
 _MATCHES = "customer-sync matches"
 
 

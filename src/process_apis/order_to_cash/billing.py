@@ -10,7 +10,15 @@ from portico.workflow.steps import Steps
 from process_apis.order_to_cash import domain
 from process_apis.order_to_cash.domain import Body, Sale
 from process_apis.order_to_cash.opportunities import Opportunities, Opportunity
-from process_apis.order_to_cash.patience import BOOKS, STRIPE, Check, Patience, RefusedError, Try
+from process_apis.order_to_cash.patience import (
+    BOOKS,
+    STRIPE,
+    Check,
+    Patience,
+    RefusedError,
+    Try,
+    refusal,
+)
 
 
 class BooksRefuseError(Exception):
@@ -22,6 +30,7 @@ class Billing:
 
     def __init__(self, steps: Steps, patience: Patience, opportunities: Opportunities) -> None:
         self._get_customer = steps.call(STRIPE, "getCustomer")
+        self._get_invoice = steps.call(STRIPE, "getInvoice")
         self._put_customer = steps.call(BOOKS, "putCustomer")
         self._list_invoices = steps.call(BOOKS, "listInvoices")
         self._put_invoice = steps.call(BOOKS, "putInvoice")
@@ -77,7 +86,14 @@ class Billing:
         return lambda again: self._put_customer({"externalKey": key}, body=body, item=again)
 
     async def _make(self, sale: Sale, customer_id: str, still_wanted: Check | None) -> Any:
-        body = domain.books_invoice(sale.subscription, customer_id)
+        invoice = None
+        if sale.invoice_id and not sale.has_prices:
+            asked = {"invoiceId": sale.invoice_id}
+            invoice = await self._patience.read(self._get_invoice, asked)
+        try:
+            body = domain.books_invoice(sale, invoice, customer_id)
+        except domain.UnbillableError as error:
+            raise RefusedError(refusal(str(error), "stripe")) from error
         return await self._patience.insist(
             lambda again: self._put_invoice({"documentNumber": sale.number}, body=body, item=again),
             before_retry=still_wanted,

@@ -13,9 +13,15 @@ from portico.server.call import combine
 WON, LOST = "Closed Won", "Closed Lost"
 # 16 hexadecimal digits are 64 bits; QuickBooks keeps 21 characters of a number.
 _NUMBER_LENGTH = 16
+# The longest text of a line that the books take.
+_DESCRIPTION_LENGTH = 1000
 ZERO = Decimal(0)
 
 Body = Mapping[str, Any]
+
+
+class UnbillableError(Exception):
+    """What a subscription costs cannot be made out; the text says why, to people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +45,21 @@ class Sale:
 
     @property
     def sku(self) -> str:
-        """Return the product that stands for the sale where a document has one line."""
-        return str(self.subscription["items"][0]["sku"])
+        """Return the product that stands for the sale where a document has one line.
+
+        Raises UnbillableError.
+        """
+        return str(_items(self.subscription)[0]["sku"])
+
+    @property
+    def has_prices(self) -> bool:
+        """Tell whether each product has a price of its own, and a quantity.
+
+        One in tiers has none, nor one in fractions of a cent, and what is metered has no quantity:
+        what they cost is on the invoice.
+        """
+        items = self.subscription["items"]
+        return all("unitPrice" in item and item["quantity"] > 0 for item in items)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,18 +114,71 @@ def books_customer(customer: Body) -> dict[str, Any]:
     return found
 
 
-def books_invoice(subscription: Body, customer_id: str) -> dict[str, Any]:
-    """Return the invoice of a subscription's period. Raises KeyError for an item without price."""
-    lines = [
+def books_invoice(sale: Sale, invoice: Body | None, customer_id: str) -> dict[str, Any]:
+    """Return the invoice of a subscription's period: by its prices, else by Stripe's `invoice`.
+
+    Raises UnbillableError.
+    """
+    lines = _lines_by_price(sale) if invoice is None else _lines_of(invoice, sale)
+    currency = lines[0]["unitPrice"]["currency"]
+    return {"customerId": customer_id, "currency": currency, "lines": lines}
+
+
+def _items(subscription: Body) -> Sequence[Body]:
+    items: Sequence[Body] = subscription["items"]
+    if not items:
+        raise UnbillableError(f"subscription {subscription['id']} is of no product")
+    return items
+
+
+def _lines_by_price(sale: Sale) -> list[dict[str, Any]]:
+    items = _items(sale.subscription)
+    if not sale.has_prices:
+        raise UnbillableError(
+            f"subscription {sale.subscription_id} has a product without a fixed price, "
+            "and no invoice in Stripe yet that says what it costs"
+        )
+    return [
         {
             "sku": item["sku"],
             "quantity": {"value": str(item["quantity"])},
             "unitPrice": _money(item["unitPrice"]),
         }
-        for item in subscription["items"]
+        for item in items
     ]
-    currency = lines[0]["unitPrice"]["currency"]
-    return {"customerId": customer_id, "currency": currency, "lines": lines}
+
+
+def _lines_of(invoice: Body, sale: Sale) -> list[dict[str, Any]]:
+    """Return what Stripe's invoice bills, each line as one piece that costs what the line does.
+
+    The amount of a line need not be a whole multiple of its quantity.
+    """
+    found = [line for line in invoice["lines"] if Decimal(line["netAmount"]["amount"])]
+    if not found:
+        raise UnbillableError(
+            f"subscription {sale.subscription_id} has a product without a fixed price, "
+            f"and invoice {invoice['id']} in Stripe bills nothing for it"
+        )
+    if any(Decimal(line["netAmount"]["amount"]) < 0 for line in found):
+        raise UnbillableError(
+            f"subscription {sale.subscription_id} has a product without a fixed price, "
+            f"and invoice {invoice['id']} in Stripe has a line that gives money back"
+        )
+    return [_line_of(line, sale) for line in found]
+
+
+def _line_of(line: Body, sale: Sale) -> dict[str, Any]:
+    own = {str(item["sku"]) for item in _items(sale.subscription)}
+    sku = str(line.get("sku", ""))
+    result: dict[str, Any] = {
+        "sku": sku if sku in own else sale.sku,
+        "quantity": {"value": "1"},
+        "unitPrice": _money(line["netAmount"]),
+    }
+    said = "".join(sign if sign.isprintable() else " " for sign in line.get("description", ""))
+    if said.strip():
+        result["description"] = said.strip()[:_DESCRIPTION_LENGTH]
+    return result
 
 
 def received(invoice: Body, parts: Sequence[Body]) -> list[Received]:
@@ -150,6 +222,11 @@ def books_payment(part: Received, invoice: Body) -> dict[str, Any]:
 
 def has_happened(refund: Body) -> bool:
     return bool(refund["status"] == "refunded")
+
+
+def refunded_payment(refund: Body) -> str:
+    """Return the payment in Stripe that a refund is of, empty where it names none."""
+    return str(refund.get("extensions", {}).get("stripe", {}).get("paymentId", ""))
 
 
 def given_back(refunds: Sequence[Body]) -> Decimal:

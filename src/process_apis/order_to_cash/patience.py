@@ -7,7 +7,7 @@ from typing import Any
 
 from dbos import DBOS
 
-from portico.problems import CONFLICT
+from portico.problems import CONFLICT, UNPROCESSABLE
 from portico.workflow.errors import DeadLetterError
 from portico.workflow.steps import Failure, Outcome, Step
 
@@ -19,6 +19,12 @@ RETRIES = 3
 # Does a step; the text tells apart the tries that are to be something new to the callee.
 Try = Callable[[str], Awaitable[Outcome]]
 Check = Callable[[], Awaitable[None]]
+
+
+def refusal(detail: str, system: str) -> Failure:
+    """Return the failure of what a system's records do not allow, however often it is tried."""
+    status, title = UNPROCESSABLE.status, UNPROCESSABLE.title
+    return Failure(status=status, title=title, detail=detail, system=system, passing=False)
 
 
 class RefusedError(Exception):

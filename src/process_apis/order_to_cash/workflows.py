@@ -131,12 +131,19 @@ class OrderToCash:
         refund = await self._patience.read(self._get_refund, {"refundId": task.record_id})
         if not domain.has_happened(refund):
             return _ignored(f"refund {task.record_id} is {refund['status']}")
-        if not refund.get("invoiceIds"):
+        if not refund.get("invoiceIds") or not domain.refunded_payment(refund):
             return _ignored(f"refund {task.record_id} is of no invoice")
-        return await self._paid(str(refund["invoiceIds"][0]), refund)
+        result: Result = {}
+        # Stripe does not say which invoice it is of. One document has it whole: under the first
+        # that is of a subscription.
+        for invoice_id in refund["invoiceIds"]:
+            result = await self._paid(str(invoice_id), refund)
+            if result["phase"] != "ignored":
+                break
+        return result
 
     async def _refund(self, sale: Sale, refund: Body, paid: Paid) -> Result:
-        payment_id = str(refund["extensions"]["stripe"]["paymentId"])
+        payment_id = domain.refunded_payment(refund)
         entered = await self._payments.refund(sale, refund, paid, payment_id)
         return results.booked(entered, domain.number("order-to-cash refund", str(refund["id"])))
 

@@ -92,7 +92,9 @@ def subscription(record: Record, account: str) -> Subscription:
 
 
 def _item(item: Record) -> SubscriptionItem:
-    price = item.record("price")
+    price = item.optional_record("price")
+    if price is None:
+        return _planned_item(item, item.record("plan"))
     result: SubscriptionItem = {
         "sku": price.text("lookup_key") or price.id_of("product"),
         "quantity": item.integer("quantity"),
@@ -100,6 +102,19 @@ def _item(item: Record) -> SubscriptionItem:
     if (units := price.optional_integer("unit_amount")) is not None:
         result["unitPrice"] = from_stripe(units, price.text("currency"))
     if interval := price.record("recurring").text("interval"):
+        result["billedEvery"] = cast("Period", interval)
+    return result
+
+
+def _planned_item(item: Record, plan: Record) -> SubscriptionItem:
+    """Return an item with a plan, which versions of Stripe's API before prices have alone."""
+    result: SubscriptionItem = {
+        "sku": plan.id_of("product") or plan.text("id"),
+        "quantity": item.integer("quantity"),
+    }
+    if (units := plan.optional_integer("amount")) is not None:
+        result["unitPrice"] = from_stripe(units, plan.text("currency"))
+    if interval := plan.text("interval"):
         result["billedEvery"] = cast("Period", interval)
     return result
 

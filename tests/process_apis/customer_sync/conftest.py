@@ -41,8 +41,6 @@ SYNC = "/process/customer-sync/v1"
 UNLIMITED = 1000
 PATIENCE_SECONDS = 60.0
 SEEDED = 5
-# As many customers as the tests of a module want: they come into step together.
-AT_ONCE = 11
 
 
 @contextlib.contextmanager
@@ -63,7 +61,7 @@ def sandboxes() -> Iterator[Mapping[str, Running]]:
         running = started.result(15)
         books = running["quickbooks"].sandbox
         assert isinstance(books, QuickBooksSandbox)
-        books.requests_per_second, books.requests_per_minute = UNLIMITED, 10 * UNLIMITED
+        books.requests_per_second = UNLIMITED
         yield running
     finally:
         loop.call_soon_threadsafe(stop.set)
@@ -72,7 +70,7 @@ def sandboxes() -> Iterator[Mapping[str, Running]]:
 
 
 def settings(folder: Path, running: Mapping[str, Running], erp: Sandbox) -> dict[str, Any]:
-    """Return the configuration, with looks every second."""
+    """Return the configuration, with a look every second: more often the clock cannot."""
     (folder / "secret").write_text(SECRET)
     reference = f"file:{folder / 'secret'}"
     endpoint = erp.endpoint
@@ -108,7 +106,8 @@ class Network:
 
     served: Served
     running: Mapping[str, Running]
-    unused: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    ready: list[str] = field(default_factory=list)
+    """The names of customers that were made in the CRM and no test has used."""
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"idempotency-key": str(uuid4()), **options.pop("headers", {})}
@@ -179,13 +178,17 @@ class Network:
         return found["id"], {link["system"]: link["id"] for link in found["links"]}
 
     def new_customer(self) -> tuple[str, dict[str, str]]:
-        """Return a customer that was made in the CRM, is in all systems, and no test had yet."""
-        if not self.unused:
-            names = [f"Quay {uuid4().hex[:8]}" for _ in range(AT_ONCE)]
-            for name in names:
-                self.make_account(name, phone="+31 10 555 0909")
-            self.unused += [self.in_step(name) for name in names]
-        return self.unused.pop()
+        """Return a customer that was made in the CRM and is in all systems."""
+        if not self.ready:
+            self.make_ready(1)
+        return self.in_step(self.ready.pop(0))
+
+    def make_ready(self, count: int) -> None:
+        """Make customers that tests will use: together they are in step as soon as one alone."""
+        for _ in range(count):
+            name = f"Quay {uuid4().hex[:8]}"
+            self.make_account(name, phone="+31 10 555 0909")
+            self.ready.append(name)
 
     def state(self) -> Any:
         return {

@@ -7,7 +7,12 @@ from uuid import uuid4
 
 from portico.sandbox.faults import Faults
 from system_apis.salesforce.sandbox.objects import OBJECTS
-from tests.process_apis.customer_sync.conftest import PATIENCE_SECONDS, SEEDED, SYNC, SYSTEMS
+from tests.process_apis.customer_sync.conftest import (
+    PATIENCE_SECONDS,
+    SEEDED,
+    SYNC,
+    SYSTEMS,
+)
 from tests.support.serving import eventually
 
 if TYPE_CHECKING:
@@ -87,7 +92,7 @@ def test_an_answer_that_is_lost_makes_no_second_customer(network: Network) -> No
 def test_a_prospect_is_nobodys_customer_yet(network: Network) -> None:
     name = f"Quay {uuid4().hex[:8]}"
     network.make_account(name, status="prospect")
-    network.wait_for_looks(3)
+    network.wait_for_looks(2)
 
     assert network.named("tryton", name) == []
     assert network.named("quickbooks", name) == []
@@ -163,7 +168,7 @@ def test_what_nobody_changes_is_not_written(network: Network) -> None:
         }
 
     before = versions()
-    network.wait_for_looks(4)
+    network.wait_for_looks(3)
 
     assert versions() == before
 
@@ -215,6 +220,7 @@ def test_what_is_deleted_in_one_system_stays_in_the_others(network: Network) -> 
 
 
 def test_a_customer_that_was_merged_leads_to_the_other(network: Network) -> None:
+    network.make_ready(2)
     survivor, _ = network.new_customer()
     merged, records = network.new_customer()
 
@@ -253,6 +259,7 @@ def test_the_last_look_at_each_system_is_shown(network: Network) -> None:
 
 
 def test_two_that_people_merged_in_the_crm_are_one_customer(network: Network) -> None:
+    network.make_ready(2)
     survivor, kept = network.new_customer()
     merged, records = network.new_customer()
     crm: Any = network.running["salesforce"].sandbox

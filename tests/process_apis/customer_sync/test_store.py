@@ -162,3 +162,24 @@ async def test_a_system_that_was_seen_once_stays_seen(database: Database) -> Non
     assert await looks.all() == {
         "tryton": {"system": "tryton", "instance": "erp", "complete": True, "last": {"seen": 2}}
     }
+
+
+async def test_what_is_resolved_is_forgotten_when_it_is_old_and_what_is_open_never(
+    database: Database,
+) -> None:
+    conflicts, customers = Conflicts(database), Customers(database)
+    resolved = await conflicts.open(DISPUTE, "run 1")
+    await conflicts.decide(resolved, {"system": "tryton"}, "ada")
+    await conflicts.forget("2999-01-01T00:00:00Z")
+    assert await conflicts.find(resolved), "it is decided, and not carried out yet"
+    await conflicts.carried_out([resolved])
+    still_open = await conflicts.open(DISPUTE, "run 2")
+
+    await conflicts.forget("2000-01-01T00:00:00Z")
+    assert await conflicts.find(resolved)
+    await conflicts.forget("2999-01-01T00:00:00Z")
+
+    with pytest.raises(Problem):
+        await conflicts.find(resolved)
+    assert await conflicts.find(still_open)
+    assert await customers.notes("CU-1") == []

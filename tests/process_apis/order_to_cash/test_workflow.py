@@ -22,6 +22,7 @@ from tests.portico.workflow.waiting import reached
 from tests.support.tiers import contracts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from portico.contract import Operation
@@ -32,13 +33,22 @@ API = "process/order-to-cash.v1"
 PRICE = {"amount": "27.40", "currency": "EUR"}
 OPPORTUNITY = "006QyK000000001IBA"
 NOTHING = {"amount": "0.00", "currency": "EUR"}
+ITEMS = [{"sku": "BEANS", "quantity": 1, "unitPrice": PRICE}]
+BOOKED = {"id": "7", "number": "O2C-1", "status": "issued", "customerId": "1"}
+PART = {"id": "inpay_1", "status": "captured", "amount": PRICE, "provider": {"reference": "pi_1"}}
+REFUND = {
+    "id": "re_1",
+    "status": "refunded",
+    "amount": {"amount": "-27.40", "currency": "EUR"},
+    "invoiceIds": ["in_0", "in_1", "in_2"],
+    "extensions": {"stripe": {"paymentId": "pi_1"}},
+}
 ANSWERS: dict[str, Any] = {
     "getSubscription": {
         "id": "sub_1",
         "status": "active",
         "latestInvoiceId": "in_1",
         "customerId": "cus_1",
-        "items": [{"sku": "BEANS", "quantity": 1, "unitPrice": PRICE}],
     },
     "getCustomer": {"id": "cus_1", "name": "Harbour Street Coffee"},
     "listCustomers": {"items": [{"id": "001QyK000000001IBA"}]},
@@ -46,10 +56,14 @@ ANSWERS: dict[str, Any] = {
         "items": [{"id": OPPORTUNITY, "stage": "Qualification", "status": "open"}]
     },
     "moveOpportunity": {"id": OPPORTUNITY},
-    "getInvoice": {"id": "in_1", "status": "issued", "totals": {"paid": NOTHING}},
+    "getInvoice": {"id": "in_1", "status": "issued", "lines": [], "totals": {"paid": NOTHING}},
     "listInvoices": {"items": []},
     "putCustomer": {"id": "1"},
-    "putInvoice": {"id": "7", "number": "O2C-1", "status": "issued"},
+    "putInvoice": BOOKED,
+    "listInvoicePayments": {"items": [PART]},
+    "putPayment": {"id": "8", "amount": PRICE},
+    "getRefund": REFUND,
+    "putRefund": {"id": "9", "amount": PRICE},
 }
 
 
@@ -59,19 +73,28 @@ class Systems:
     `until_ended` is how often the subscription is read before it has ended.
     """
 
-    def __init__(self, conflicts: int, until_ended: int = 99) -> None:
+    def __init__(
+        self, conflicts: int = 0, until_ended: int = 99, items: Sequence[Any] = ITEMS
+    ) -> None:
         self.conflicts = conflicts
+        self.items = items
+        self.refunds: list[Any] = []
+        self.invoices: dict[str, Any] = {"in_1": ANSWERS["getInvoice"]}
         self.until_ended = until_ended
         self.keys: list[str] = []
         self.asked: list[str] = []
 
     async def send(self, operation: Operation, call: Call[Any], document: dict[str, Any]) -> Reply:
-        del document
         self.asked.append(operation.operation_id)
+        if operation.operation_id == "getInvoice":
+            return Reply(body=self.invoices[document["path"]["invoiceId"]])
+        if operation.operation_id == "putRefund":
+            self.refunds.append(document["body"])
         if operation.operation_id == "getSubscription":
             self.until_ended -= 1
             status = "active" if self.until_ended >= 0 else "ended"
-            return Reply(body={**ANSWERS["getSubscription"], "status": status})
+            found = {**ANSWERS["getSubscription"], "status": status, "items": self.items}
+            return Reply(body=found)
         if operation.operation_id == "putCustomer":
             self.keys.append(call.idempotency_key)
             if self.conflicts:
@@ -95,7 +118,7 @@ def parts(database: WorkflowDatabase, workflows: Workflows) -> DurableParts:
     )
 
 
-async def run(folder: Path, systems: Systems) -> Any:
+async def run(folder: Path, systems: Systems, **payload: str) -> Any:
     known = contracts()
     transports = dict.fromkeys(known[API].calls, systems)
     steps = Steps(known[API], known, TierClient(API, targets(known[API], known, transports)))
@@ -105,7 +128,7 @@ async def run(folder: Path, systems: Systems) -> Any:
     database = WorkflowDatabase.in_folder(folder)
     async with open_workflows(database, [workflow]) as workflows:
         durable.opened(parts(database, workflows))
-        await workflows.start("run-1", NAME, {"subscriptionId": "sub_1"})
+        await workflows.start("run-1", NAME, payload or {"subscriptionId": "sub_1"})
         return (await reached(workflows, "run-1", "succeeded")).result
 
 
@@ -151,3 +174,39 @@ async def test_an_end_after_the_last_look_before_the_invoice_undoes_it(tmp_path:
     assert result["phase"] == "cancelled"
     made = systems.asked.index("putInvoice")
     assert "listInvoices" in systems.asked[made:], "what was made meanwhile is looked for"
+
+
+async def test_a_subscription_whose_cost_nobody_knows_is_refused_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    systems = Systems(items=[{"sku": "BEANS", "quantity": 3}])
+
+    result = await run(tmp_path, systems)
+
+    assert result["phase"] == "refused"
+    assert result["cause"] == (
+        "stripe: subscription sub_1 has a product without a fixed price, "
+        "and invoice in_1 in Stripe bills nothing for it"
+    )
+    assert "putInvoice" not in systems.asked
+    assert systems.asked.count("moveOpportunity") == 2, "the stage is put back"
+
+
+async def test_a_refund_of_several_invoices_is_one_under_the_first_of_a_subscription(
+    tmp_path: Path,
+) -> None:
+    systems = Systems()
+    named = {"extensions": {"stripe": {"subscriptionId": "sub_1"}}}
+    paid = {"status": "paid", "lines": [], "totals": {"paid": PRICE}}
+    systems.invoices = {
+        "in_0": {"id": "in_0", **paid},
+        "in_1": {"id": "in_1", **paid, **named},
+        "in_2": {"id": "in_2", **paid, **named},
+    }
+
+    result = await run(tmp_path, systems, refundId="re_1")
+
+    assert (result["phase"], result["subscriptionId"]) == ("done", "sub_1")
+    (refund,) = systems.refunds
+    assert refund["amount"] == PRICE
+    assert (refund["paymentId"], refund["sku"]) == ("8", "BEANS")

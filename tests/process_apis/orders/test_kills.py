@@ -37,9 +37,10 @@ def bank() -> Iterator[Running]:
         yield running
 
 
-# Before and after each call: the draft, the authorization, the confirmation, the capture; and where
-# somebody cancelled the sale meanwhile, the two that undo, after the confirmation was refused.
-@pytest.mark.parametrize(("kind", "points"), [("card", range(1, 9)), ("gone", range(6, 11))])
+# After each call, when it has had its effect and nobody knows: the draft, the authorization, the
+# confirmation, the capture; and where somebody cancelled the sale meanwhile, the confirmation that
+# was refused, and the two that undo.
+@pytest.mark.parametrize(("kind", "points"), [("card", range(2, 9, 2)), ("gone", range(6, 11, 2))])
 async def test_an_order_that_is_killed_at_any_call_ends_whole(
     kind: str,
     points: Sequence[int],

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +19,8 @@ from tests.process_apis.reconciliation.conftest import ALWAYS, BASE
 from tests.support.serving import eventually, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.process_apis.reconciliation.counterpart import Counterpart
 
 START_SECONDS = 60.0
@@ -146,3 +149,31 @@ class GatewayProcess:
         run = self.run(run_id)
         assert run["phase"] == "done", run
         return run
+
+
+def killed_at(folder: Path, counterpart: Counterpart, pages: Sequence[int]) -> None:
+    """Kill the process of a run when it has read so many pages, each time, and see it to its end.
+
+    The report is that of an undisturbed run, and no page is read again but the one that was under
+    way.
+    """
+    counterpart.page_seconds = 0.05
+    with GatewayProcess(folder, alone(folder, counterpart)) as gateway:
+        run_id = gateway.start_run()
+        for count in pages:
+            assert eventually(lambda count=count: gateway.read(run_id) >= count, START_SECONDS)
+            gateway.kill()
+            gateway.start()
+        gateway.done(run_id)
+        disturbed = gateway.ask("GET", f"/runs/{run_id}/report").json()
+        asked = Counter(counterpart.asked)
+        counterpart.page_seconds = 0.0
+        second = gateway.start_run()
+        gateway.done(second)
+        undisturbed = gateway.ask("GET", f"/runs/{second}/report").json()
+
+    assert disturbed["items"] == undisturbed["items"]
+    assert Counter(found["kind"] for found in disturbed["items"]) == counterpart.expected
+    assert sum(times - 1 for times in asked.values()) <= len(pages)
+    in_books = -(-counterpart.total("quickbooks") // 100)
+    assert len(asked) == counterpart.total("stripe") // 100 + in_books

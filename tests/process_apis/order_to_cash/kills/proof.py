@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,14 +43,18 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
 
 
-async def each_story(crew: Crew, folder: Path, *, stride: int = 1) -> dict[str, Findings]:
-    """Tell every story, killed at each crash point, or in the middle of each stride."""
-    found = {}
-    for name, story in STORIES.items():
+async def each_story_once(crew: Crew, folder: Path, points: Iterable[int]) -> dict[str, Findings]:
+    """Tell every story, each killed at one point of its own; some at the same time."""
+    room = asyncio.Semaphore(PARALLEL)
+
+    async def tell(name: str, point: int) -> tuple[str, Findings]:
         place = folder / name.replace(" ", "-")
         place.mkdir()
-        found[name] = await Proof(crew, story, place).each_crash_point(stride=stride)
-    return found
+        async with room:
+            return name, await Proof(crew, STORIES[name], place).one_crash_point(point)
+
+    told = (tell(name, point) for name, point in zip(STORIES, points, strict=True))
+    return dict(await asyncio.gather(*told))
 
 
 class Proof:
@@ -61,7 +65,13 @@ class Proof:
         self._story = story
         self._folder = folder
 
-    async def each_crash_point(self, *, stride: int = 1) -> Findings:
+    async def one_crash_point(self, point: int) -> Findings:
+        """Kill a process at one crash point."""
+        await self._prepare()
+        killed, wrong = await self._crash_at(point)
+        return Findings(killed=killed, points=point * killed, wrong=wrong)
+
+    async def each_crash_point(self) -> Findings:
         """Kill a process at its first crash point, another at its second, to the last."""
         await self._prepare()
         findings = Findings()
@@ -78,7 +88,7 @@ class Proof:
                 if not killed:
                     last.set()
 
-        await asyncio.gather(*(one(point) for point in range((stride + 1) // 2, LIMIT, stride)))
+        await asyncio.gather(*(one(point) for point in range(1, LIMIT)))
         return findings
 
     async def _prepare(self) -> None:
