@@ -111,7 +111,7 @@ def test_what_died_while_the_books_were_away_is_replayed_once(
         stripe, books = running["stripe"].sandbox, running["quickbooks"].sandbox
         assert stripe.webhooks is not None
         assert isinstance(books, QuickBooksSandbox)
-        books.requests_per_second = UNLIMITED
+        books.requests_per_second, books.requests_per_minute = UNLIMITED, 10 * UNLIMITED
         chance = random.Random(17)
         processes = Processes(tmp_path, config)
         try:
@@ -122,7 +122,7 @@ def test_what_died_while_the_books_were_away_is_replayed_once(
             with Subscribing(running) as subscribing:
                 # The opportunity is of a subscription that lives on, so it has to stay won.
                 subscribing.live([])
-                assert eventually(lambda: stage(running) == "Closed Won", 30.0)
+                assert eventually(lambda: stage(running) == "Closed Won", 30.0, every=0.1)
                 rounds = _while_away(running, subscribing, processes, chance)
             operator = Operator(
                 f"http://127.0.0.1:{processes.ports[0]}", tmp_path / "data" / "secrets" / "operator"
@@ -136,7 +136,7 @@ def test_what_died_while_the_books_were_away_is_replayed_once(
 
             replayed.update(operator.replay_all())
             processes.kill(PROCESSES - 1)
-            there = eventually(are_done, ENDED_SECONDS)
+            there = eventually(are_done, ENDED_SECONDS, every=1.0)
             assert there, (in_the_end(books), wanted, operator.letters())
             time.sleep(5)  # whatever would be done twice has the time to
             letters = operator.letters()

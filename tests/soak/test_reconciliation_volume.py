@@ -15,7 +15,7 @@ from tests.soak.whole import whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-RECORDS = 100_000
+RECORDS, CUSTOMERS = 100_000, 20_000
 WARM = 2 * EVERY
 MAX_GROWTH_BYTES = 64 * 1024 * 1024
 SECONDS = 1500.0
@@ -39,6 +39,29 @@ def watched(gateway: GatewayProcess, run_id: str) -> tuple[int, list[int]]:
 def report(gateway: GatewayProcess, run_id: str) -> Counter[str]:
     found: list[dict[str, Any]] = gateway.ask("GET", f"/runs/{run_id}/report").json()["items"]
     return Counter(each["kind"] for each in found)
+
+
+@whole
+@pytest.mark.timeout(SECONDS + 200)
+def test_customers_of_four_systems_take_no_more_memory_than_a_thousand(tmp_path: Path) -> None:
+    """Each list is read whole, and customers of the books are found by their names."""
+    counterpart = Counterpart(0, customers=WARM)
+    with (
+        serving_counterpart(counterpart),
+        GatewayProcess(tmp_path, alone(tmp_path, counterpart)) as gateway,
+    ):
+        baseline, _ = watched(gateway, gateway.start_run("customers"))
+        counterpart.customers = CUSTOMERS
+        began = time.monotonic()
+        run_id = gateway.start_run("customers")
+        peak, seen = watched(gateway, run_id)
+        took = time.monotonic() - began
+        found = report(gateway, run_id)
+
+    growth = (peak - baseline) / 1024 / 1024
+    print(f"{seen[-1]} records and keys in {took:.0f} s, {growth:.1f} MiB over {baseline >> 20}")  # noqa: T201  # what it is run for
+    assert found == {"name_differs": CUSTOMERS // EVERY}
+    assert peak - baseline < MAX_GROWTH_BYTES
 
 
 @whole

@@ -229,12 +229,12 @@ def split(data: Path, **settings: Any) -> Iterator[Served]:
         yield served
 
 
-def eventually(condition: Any, seconds: float = 5.0) -> bool:
+def eventually(condition: Any, seconds: float = 5.0, *, every: float = 0.01) -> bool:
     """Wait until a condition is true; return whether it became so.
 
     It is asked less and less often: what asks a gateway takes the time it needs to get there.
     """
-    until, pause = time.monotonic() + seconds, 0.01
+    until, pause = time.monotonic() + seconds, every
     while time.monotonic() < until:
         if condition():
             return True

@@ -20,8 +20,9 @@ from portico.sandbox.running import Running, run_sandboxes
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.store import Saving
+from tests.support import serving as serving_support
 from tests.support import tryton as real_tryton
-from tests.support.serving import PUBLIC_URL, Served, eventually, serving
+from tests.support.serving import PUBLIC_URL, Served, serving
 from tests.support.tryton import pytest_collection_modifyitems, tryton_data
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ SYNC = "/process/customer-sync/v1"
 UNLIMITED = 1000
 PATIENCE_SECONDS = 60.0
 SEEDED = 5
+# As many customers as the tests of a module want: they come into step together.
+AT_ONCE = 11
+
+
+def eventually(condition: Any, seconds: float = PATIENCE_SECONDS) -> bool:
+    """Wait until something is true. What is asked is answered by this process: not all the time."""
+    return serving_support.eventually(condition, seconds, every=0.1)
 
 
 @contextlib.contextmanager
@@ -61,7 +69,7 @@ def sandboxes() -> Iterator[Mapping[str, Running]]:
         running = started.result(15)
         books = running["quickbooks"].sandbox
         assert isinstance(books, QuickBooksSandbox)
-        books.requests_per_second = UNLIMITED
+        books.requests_per_second, books.requests_per_minute = UNLIMITED, 10 * UNLIMITED
         yield running
     finally:
         loop.call_soon_threadsafe(stop.set)
@@ -106,8 +114,7 @@ class Network:
 
     served: Served
     running: Mapping[str, Running]
-    ready: list[str] = field(default_factory=list)
-    """The names of customers that were made in the CRM and no test has used."""
+    unused: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"idempotency-key": str(uuid4()), **options.pop("headers", {})}
@@ -178,17 +185,13 @@ class Network:
         return found["id"], {link["system"]: link["id"] for link in found["links"]}
 
     def new_customer(self) -> tuple[str, dict[str, str]]:
-        """Return a customer that was made in the CRM and is in all systems."""
-        if not self.ready:
-            self.make_ready(1)
-        return self.in_step(self.ready.pop(0))
-
-    def make_ready(self, count: int) -> None:
-        """Make customers that tests will use: together they are in step as soon as one alone."""
-        for _ in range(count):
-            name = f"Quay {uuid4().hex[:8]}"
-            self.make_account(name, phone="+31 10 555 0909")
-            self.ready.append(name)
+        """Return a customer that was made in the CRM, is in all systems, and no test had yet."""
+        if not self.unused:
+            names = [f"Quay {uuid4().hex[:8]}" for _ in range(AT_ONCE)]
+            for name in names:
+                self.make_account(name, phone="+31 10 555 0909")
+            self.unused += [self.in_step(name) for name in names]
+        return self.unused.pop()
 
     def state(self) -> Any:
         return {

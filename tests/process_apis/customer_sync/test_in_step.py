@@ -12,8 +12,8 @@ from tests.process_apis.customer_sync.conftest import (
     SEEDED,
     SYNC,
     SYSTEMS,
+    eventually,
 )
-from tests.support.serving import eventually
 
 if TYPE_CHECKING:
     from tests.process_apis.customer_sync.conftest import Network
@@ -220,7 +220,6 @@ def test_what_is_deleted_in_one_system_stays_in_the_others(network: Network) -> 
 
 
 def test_a_customer_that_was_merged_leads_to_the_other(network: Network) -> None:
-    network.make_ready(2)
     survivor, _ = network.new_customer()
     merged, records = network.new_customer()
 
@@ -259,7 +258,6 @@ def test_the_last_look_at_each_system_is_shown(network: Network) -> None:
 
 
 def test_two_that_people_merged_in_the_crm_are_one_customer(network: Network) -> None:
-    network.make_ready(2)
     survivor, kept = network.new_customer()
     merged, records = network.new_customer()
     crm: Any = network.running["salesforce"].sandbox

@@ -44,6 +44,7 @@ BASE = "/process/reconciliation/v1"
 ALWAYS = {"from": "2000-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}
 SECONDS = 30.0
 # Who asks is served by the process that works: all the time would be half of its time.
+POLL_SECONDS = 0.1
 _numbers = itertools.count(1)
 
 
@@ -100,7 +101,9 @@ class Network:
     def done(self, run_id: str, phase: str = "done", seconds: float = SECONDS) -> dict[str, Any]:
         """Return a run once it is done."""
         ends = {phase, "done", "failed"}
-        assert eventually(lambda: self.run(run_id)["phase"] in ends, seconds), self.run(run_id)
+        assert eventually(lambda: self.run(run_id)["phase"] in ends, seconds, every=POLL_SECONDS), (
+            self.run(run_id)
+        )
         run = self.run(run_id)
         assert run["phase"] == phase, run
         return run
@@ -169,7 +172,9 @@ class Network:
         runs = "/process/order-to-cash/v1/runs"
         run = self.put("POST", runs, {"subscriptionId": subscription})
         path = f"{runs}/{run['id']}"
-        assert eventually(lambda: self.put("GET", path)["phase"] == "done", SECONDS)
+        assert eventually(
+            lambda: self.put("GET", path)["phase"] == "done", SECONDS, every=POLL_SECONDS
+        )
         return invoice_id, self.put("GET", path)["invoice"]["number"]
 
     def account(self, code: str) -> str:

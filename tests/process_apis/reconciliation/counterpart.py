@@ -1,4 +1,4 @@
-"""Systems as their contracts have them, with as many invoices as a test wants and nothing else.
+"""Systems as their contracts have them, with as many invoices as a test wants, or customers.
 
 A server on loopback: what the gateway sees of another process is bytes.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 from collections import Counter
 from concurrent.futures import Future
@@ -20,7 +21,7 @@ from portico.connectors.pages import from_cursor, to_cursor
 from portico.sandbox.running import serve_on_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MADE_AT = "2026-03-02T09:30:00Z"
 # Of so many invoices one differs in each way.
@@ -34,6 +35,7 @@ class Counterpart:
     """What the systems hold, what goes wrong, and what they were asked."""
 
     records: int
+    customers: int = 0
     page_seconds: float = 0.0
     url: str = ""
     asked: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -51,7 +53,8 @@ class Counterpart:
         start = int(from_cursor(query["cursor"][0])) if "cursor" in query else 0
         limit = int(query["limit"][0])
         if name != "invoices":
-            await _answer(send, 200, {"items": []})
+            listed = self.customers if name == "customers" else 0
+            await _answer(send, 200, _page(start, limit, listed, _customer(system)))
             return
         self.asked[system, start // limit] += 1
         if self.page_seconds:
@@ -60,15 +63,8 @@ class Counterpart:
             self.failures[system, start // limit] -= 1
             await _answer(send, 503, _unavailable(system))
             return
-        await _answer(send, 200, self._page(system, start, limit))
-
-    def _page(self, system: str, start: int, limit: int) -> dict[str, Any]:
-        total = self.total(system)
-        numbers = range(start, min(start + limit, total))
-        page: dict[str, Any] = {"items": [self._invoice(system, number) for number in numbers]}
-        if start + limit < total:
-            page["nextCursor"] = to_cursor(str(start + limit))
-        return page
+        invoice = functools.partial(self._invoice, system)
+        await _answer(send, 200, _page(start, limit, self.total(system), invoice))
 
     def total(self, system: str) -> int:
         """Return how many invoices a system lists; the books list the doubles at the end."""
@@ -93,6 +89,45 @@ class Counterpart:
             case 3:
                 invoice["status"] = "paid"
         return invoice
+
+
+def _page(
+    start: int, limit: int, total: int, record: Callable[[int], dict[str, Any]]
+) -> dict[str, Any]:
+    numbers = range(start, min(start + limit, total))
+    page: dict[str, Any] = {"items": [record(number) for number in numbers]}
+    if start + limit < total:
+        page["nextCursor"] = to_cursor(str(start + limit))
+    return page
+
+
+def _customer(system: str) -> Callable[[int], dict[str, Any]]:
+    """Return what makes the customers of a system: the ERP calls them by their keys.
+
+    The books know no keys, so there they are found by their names; of so many one has another.
+    """
+
+    def customer(number: int) -> dict[str, Any]:
+        key = f"C-{number:07d}"
+        record_id = key if system == "tryton" else f"{system[:2]}-{number}"
+        renamed = system == "stripe" and number % EVERY == 0
+        external = {"system": system, "instance": "x", "entity": "c", "id": record_id}
+        found: dict[str, Any] = {
+            "id": record_id,
+            "type": "customer",
+            "externalIds": [external],
+            "createdAt": MADE_AT,
+            "kind": "organization",
+            "name": f"Somebody {number}" if renamed else f"Quay {number}",
+            "status": "active",
+        }
+        if system == "salesforce":
+            found["externalIds"].append({**external, "id": key, "role": "external-key"})
+        elif system == "stripe":
+            found["extensions"] = {"stripe": {"externalKey": key}}
+        return found
+
+    return customer
 
 
 def _invoice(system: str, record_id: str, number: str) -> dict[str, Any]:

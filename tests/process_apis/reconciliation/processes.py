@@ -15,7 +15,7 @@ from uuid import uuid4
 import httpx
 import yaml
 
-from tests.process_apis.reconciliation.conftest import ALWAYS, BASE
+from tests.process_apis.reconciliation.conftest import ALWAYS, BASE, POLL_SECONDS
 from tests.support.serving import eventually, free_port
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ class GatewayProcess:
                 stderr=log,
                 cwd=self.folder,
             )
-        assert eventually(self._is_ready, START_SECONDS), (self.folder / "log").read_text()[-2000:]
+        assert eventually(self._is_ready, START_SECONDS, every=POLL_SECONDS), (
+            self.folder / "log"
+        ).read_text()[-2000:]
         secret = (self.folder / "data" / "secrets" / "tests").read_text().strip()
         answer = self.http.post(
             f"{self.url}/oauth2/token",
@@ -130,8 +132,8 @@ class GatewayProcess:
         assert answer.is_success, answer.text
         return answer
 
-    def start_run(self) -> str:
-        body = {"subjects": ["invoices"], "period": ALWAYS}
+    def start_run(self, subject: str = "invoices") -> str:
+        body = {"subjects": [subject], "period": ALWAYS}
         return str(self.ask("POST", "/runs", json=body).json()["id"])
 
     def run(self, run_id: str) -> dict[str, Any]:
@@ -145,7 +147,9 @@ class GatewayProcess:
 
     def done(self, run_id: str, seconds: float = 60.0) -> dict[str, Any]:
         ends = {"done", "failed"}
-        assert eventually(lambda: self.run(run_id)["phase"] in ends, seconds), self.run(run_id)
+        assert eventually(lambda: self.run(run_id)["phase"] in ends, seconds, every=POLL_SECONDS), (
+            self.run(run_id)
+        )
         run = self.run(run_id)
         assert run["phase"] == "done", run
         return run

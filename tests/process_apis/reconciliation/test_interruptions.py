@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.config import Config
-from tests.process_apis.reconciliation.conftest import ALWAYS, BASE
+from tests.process_apis.reconciliation.conftest import ALWAYS, BASE, POLL_SECONDS
 from tests.process_apis.reconciliation.counterpart import (
     EVERY,
     Counterpart,
@@ -54,7 +54,9 @@ def started(served: Served, key: str = "once") -> str:
 
 def reached(served: Served, run_id: str, phase: str) -> dict[str, Any]:
     path = f"{BASE}/runs/{run_id}"
-    there = eventually(lambda: ask(served, "GET", path)["phase"] == phase, SECONDS)
+    there = eventually(
+        lambda: ask(served, "GET", path)["phase"] == phase, SECONDS, every=POLL_SECONDS
+    )
     run: dict[str, Any] = ask(served, "GET", path)
     assert there, run
     return run
@@ -139,7 +141,7 @@ def test_the_clock_starts_runs_of_everything_that_follow_one_another(
             items: list[dict[str, Any]] = ask(served, "GET", f"{BASE}/runs")["items"]
             return [run for run in items if run["phase"] == "done"]
 
-        assert eventually(lambda: len(runs()) >= 2, SECONDS)
+        assert eventually(lambda: len(runs()) >= 2, SECONDS, every=POLL_SECONDS)
         first, second = runs()[-1], runs()[-2]
         reports = [ask(served, "GET", f"{BASE}/runs/{run['id']}/report") for run in (first, second)]
         findings = ask(served, "GET", f"{BASE}/findings")["items"]

@@ -28,12 +28,17 @@ class Crew:
         self._process = process
         self._ids = itertools.count()
         self._answers: dict[int, asyncio.Queue[dict[str, Any]]] = {}
+        self._alive: dict[int, int] = {}
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             answer = json.loads(line)
+            if "pid" in answer:
+                self._alive[answer["id"]] = answer["pid"]
+            elif "ended" in answer:
+                self._alive.pop(answer["id"], None)
             self._answers[answer["id"]].put_nowait(answer)
 
     async def start(self, **command: Any) -> Worker:
@@ -52,7 +57,11 @@ class Crew:
         return Worker(told[-1]["pid"], self._answers[number])
 
     async def close(self) -> None:
+        """End the program, and before it those that a test that failed left behind."""
         assert self._process.stdin is not None
+        for pid in self._alive.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.stdin.close()
         await self._process.wait()
         self._reading.cancel()

@@ -89,6 +89,18 @@ def tell(**answer: Any) -> None:
     os.write(1, json.dumps(answer).encode() + b"\n")
 
 
+async def tell_and_end(number: int, work: Awaitable[dict[str, Any]]) -> None:
+    """Tell what work came to and end the process, without what a loop does at its end.
+
+    A connection of aiosqlite that is closed twice there never comes back, and the child with it.
+    """
+    try:
+        tell(id=number, **await work)
+    except BaseException as error:  # whatever it was, the test has to see it
+        tell(id=number, error=repr(error))
+    os._exit(0)
+
+
 class Children:
     """The forked processes; the end of each is told, after all that it told itself."""
 

@@ -21,7 +21,7 @@ from gateway.config import Config
 from gateway.config.secrets import SecretStore
 from gateway.identity.tokens import TokenIssuer
 from portico.sandbox.signatures import hex_hmac_sha256
-from tests.portico.workflow.kills.forking import CrashPoints, serve, tell
+from tests.portico.workflow.kills.forking import CrashPoints, serve, tell_and_end
 
 VENDORS = "127.0.0.1"
 GATEWAY = "https://gateway.test"
@@ -39,6 +39,11 @@ PREPARED = Gateway(
     ),
     only=APIS,
 )
+
+
+async def counted(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
+    """Return how the runs ended, and how many points there were."""
+    return {"runs": await run(command, points), "points": points.count}
 
 
 async def run(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
@@ -89,8 +94,7 @@ def _token(config: Config) -> str:
 
 def child(command: dict[str, Any], points: CrashPoints) -> None:
     logging.disable()
-    runs = asyncio.run(run(command, points))
-    tell(id=command["id"], runs=runs, points=points.count)
+    asyncio.run(tell_and_end(command["id"], counted(command, points)))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from system_apis.stripe import app as stripe_app
 from system_apis.stripe import handlers as stripe_handlers
 from system_apis.tryton import app as tryton_app
 from system_apis.tryton import handlers as tryton_handlers
-from tests.portico.workflow.kills.forking import CrashPoints, patiently, serve, tell
+from tests.portico.workflow.kills.forking import CrashPoints, patiently, serve, tell_and_end
 
 SPECS = Path(__file__).parents[4] / "specs" / "openapi"
 API = "process/orders.v1"
@@ -78,6 +78,11 @@ def _transport(contract: Contract, connector: Any) -> LocalTransport:
     return LocalTransport(service, TierClient(contract.name, {}))
 
 
+async def placed(command: dict[str, Any], points: CrashPoints) -> dict[str, Any]:
+    """Return what the placing came to."""
+    return {"phase": await patiently(run, command, points)}
+
+
 async def run(command: dict[str, Any], points: CrashPoints) -> str:
     """Start the placing and see it to its end; return what it came to."""
     async with contextlib.AsyncExitStack() as stack:
@@ -110,7 +115,7 @@ async def _end(found: Workflows, name: str) -> str:
 
 def child(command: dict[str, Any], points: CrashPoints) -> None:
     logging.disable()
-    tell(id=command["id"], phase=asyncio.run(patiently(run, command, points)))
+    asyncio.run(tell_and_end(command["id"], placed(command, points)))
 
 
 if __name__ == "__main__":
