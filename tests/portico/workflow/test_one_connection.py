@@ -21,9 +21,9 @@ def _is_open(block: ast.AST) -> bool:
 
 def _called(node: ast.AST) -> Iterator[str]:
     for call in ast.walk(node):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-            if ast.unparse(call.func.value) == "self":
-                yield call.func.attr
+        match call:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name)):
+                yield name
 
 
 def test_the_engine_takes_no_connection_while_it_holds_one() -> None:
