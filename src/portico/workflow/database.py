@@ -22,9 +22,6 @@ from portico.workflow.errors import WorkflowDatabaseError
 
 # SQLite has one writer at a time: more connections would only wait for one another.
 _SQLITE_CONNECTIONS = 4
-# Who waits for SQLite's lock sleeps and tries again, while nobody writes. Threads of the engine
-# that wait for its one connection are woken when it is free; it never takes a second one inside.
-_SQLITE_ENGINE_CONNECTIONS = 1
 # Leases, the outbox and what operators ask for; the engine has connections of its own.
 _POSTGRES_CONNECTIONS = 4
 _CONNECT_SECONDS = 5
@@ -85,7 +82,7 @@ class WorkflowDatabase:
             return None
         engine = sa.create_engine(
             self.url.set(drivername="sqlite"),
-            pool_size=_SQLITE_ENGINE_CONNECTIONS,
+            pool_size=_SQLITE_CONNECTIONS,
             max_overflow=0,
             hide_parameters=True,
         )
