@@ -111,7 +111,7 @@ def test_what_died_while_the_books_were_away_is_replayed_once(
         stripe, books = running["stripe"].sandbox, running["quickbooks"].sandbox
         assert stripe.webhooks is not None
         assert isinstance(books, QuickBooksSandbox)
-        books.requests_per_second = UNLIMITED
+        books.requests_per_second, books.requests_per_minute = UNLIMITED, 10 * UNLIMITED
         chance = random.Random(17)
         processes = Processes(tmp_path, config)
         try:

@@ -60,6 +60,11 @@ class Desk:
         async for letter, _ in self._walk(START, None):
             yield letter
 
+    async def following(self, begin: Place) -> AsyncIterator[tuple[DeadLetter, Place]]:
+        """Yield the letters after a place, each with its own. Raises what `page` raises."""
+        async for letter, place in self._walk(begin, None):
+            yield letter, place
+
     async def _walk(
         self, begin: Place, kind: Kind | None
     ) -> AsyncIterator[tuple[DeadLetter, Place]]:

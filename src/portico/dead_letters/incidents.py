@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from portico.dead_letters.desk import Desk
 from portico.dead_letters.letter import DeadLetter
+from portico.dead_letters.place import START
 from portico.events.errors import BusUnavailableError
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.tables import INCIDENTS
@@ -28,6 +31,9 @@ logger = logging.getLogger("portico.dead_letters")
 
 # How long one process has for telling, and how soon a channel that failed is tried again.
 _CLAIM_SECONDS = 30.0
+# All letters are looked at this often, in between only those that follow: nodes differ in their
+# clocks, and a letter may come to stand before one that was seen.
+_WHOLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +101,9 @@ class Watcher:
         self._engine = engine
         self._channels = channels
         self._runbook_url = runbook_url
+        self._found: dict[str, _Trouble] = {}
+        self._place = START
+        self._whole_at = -math.inf
 
     @contextlib.asynccontextmanager
     async def watching(self, seconds: float) -> AsyncIterator[None]:
@@ -116,11 +125,14 @@ class Watcher:
 
     async def look(self) -> None:
         """Look once: open incidents for new troubles, close those that are over."""
-        found: dict[str, _Trouble] = {}
-        async for letter in self._desk.each():
-            found.setdefault(letter.incident_id, _Trouble(letter)).letters += 1
-        await self._close_others(found)
-        for incident_id, trouble in found.items():
+        late = time.monotonic() - self._whole_at >= _WHOLE_SECONDS
+        if late or not await self._are_left():
+            await self._look_at_all()
+        else:
+            async for letter, place in self._desk.following(self._place):
+                _count(self._found, letter)
+                self._place = place
+        for incident_id, trouble in list(self._found.items()):
             claimed = await self._claim(incident_id)
             if claimed is None:
                 continue
@@ -129,6 +141,22 @@ class Watcher:
             now_told = await self._tell(alert, told)
             if now_told != told:
                 await self._note(incident_id, now_told)
+
+    async def _look_at_all(self) -> None:
+        begin, found, place = time.monotonic(), dict[str, _Trouble](), START
+        async for letter, place in self._desk.following(START):  # noqa: B007  # the last one
+            _count(found, letter)
+        # Only now: what was not looked at is not over.
+        await self._close_others(found)
+        self._found, self._place, self._whole_at = found, place, begin
+
+    async def _are_left(self) -> bool:
+        """Return whether each incident still has the letter it was found by."""
+        for incident_id, trouble in self._found.items():
+            letter = await self._desk.find(trouble.first.letter_id)
+            if letter is None or letter.incident_id != incident_id:
+                return False
+        return True
 
     async def _claim(self, incident_id: str) -> tuple[str, frozenset[str]] | None:
         """Return when an incident began and which channels told of it.
@@ -189,3 +217,7 @@ class Watcher:
             elif outcome is None:
                 done.add(channel.name)
         return frozenset(done)
+
+
+def _count(found: dict[str, _Trouble], letter: DeadLetter) -> None:
+    found.setdefault(letter.incident_id, _Trouble(letter)).letters += 1

@@ -298,6 +298,20 @@ async def test_a_trouble_that_comes_back_is_told_again(setting: Setting) -> None
     assert [alert.first_letter_id for alert in told.alerts] == ["workflow:w-1", "workflow:w-2"]
 
 
+async def test_a_second_look_finds_what_died_since_the_first(setting: Setting) -> None:
+    told = Told()
+    watcher = setting.watcher(told)
+    await setting.die("w-1")
+    await watcher.look()
+    await setting.bus.publish(new_event(MADE, "/tests", {"of": "e"}, event_id="e-1"))
+    await until(setting.desk.log.dead)
+
+    await watcher.look()
+    await watcher.look()
+
+    assert [alert.kind for alert in told.alerts] == ["workflow", "event"]
+
+
 async def test_a_channel_that_failed_is_tried_again_and_the_others_are_not(
     setting: Setting,
 ) -> None:
