@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from dbos import DBOS
+
 from portico.dead_letters.audit import Audit
 from portico.dead_letters.desk import Desk
 from portico.durable import DurableParts
@@ -15,6 +17,7 @@ from portico.workflow.engine import WorkflowOptions, open_workflows
 from portico.workflow.notes import Notes
 from portico.workflow.projections import Projections
 from portico.workflow.watermarks import Watermarks
+from portico.workflow.workflows import LANES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -52,3 +55,13 @@ async def opened(
         durable.opened(parts)
         stack.callback(durable.closed)
         yield parts
+
+
+def quicken_lanes() -> None:
+    """Have the open workflows look for runs of lanes all the time; in a gateway it is each second.
+
+    DBOS comes to the new pace within some seconds.
+    """
+    lanes = DBOS.retrieve_queue(LANES)
+    assert lanes is not None
+    lanes.set_polling_interval_sec(0.05)

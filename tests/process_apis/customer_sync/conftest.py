@@ -22,6 +22,7 @@ from system_apis.salesforce.sandbox.objects import OBJECTS
 from system_apis.salesforce.sandbox.store import Saving
 from tests.support import serving as serving_support
 from tests.support import tryton as real_tryton
+from tests.support.durable import quicken_lanes
 from tests.support.serving import PUBLIC_URL, Served, serving
 from tests.support.tryton import pytest_collection_modifyitems, tryton_data
 
@@ -225,6 +226,7 @@ def open_network(folder: Path, data: Path) -> Iterator[Network]:
     with real_tryton.running(data, folder / "erp") as erp, sandboxes() as running:
         config = Config.model_validate(settings(folder, running, erp))
         with serving(config, only=APIS) as served:
+            quicken_lanes()
             network = Network(served, running)
             complete = lambda: all(  # noqa: E731  # it is said once
                 each["complete"] for each in network.get(f"{SYNC}/systems")["items"]

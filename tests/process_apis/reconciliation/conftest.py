@@ -14,6 +14,7 @@ from gateway.config import Config
 from portico.sandbox.faults import Faults
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from tests.process_apis.order_to_cash.conftest import SECRET, UNLIMITED, settings, systems
+from tests.support.durable import quicken_lanes
 from tests.support.serving import Served, eventually, serving
 from tests.support.tryton import (  # noqa: F401  # fixtures, and the hook that allows for the set-up
     pytest_collection_modifyitems,
@@ -221,6 +222,7 @@ def running_network(folder: Path, endpoint: Any, **own: Any) -> Iterator[Network
         books.requests_per_second, books.requests_per_minute = UNLIMITED, 10 * UNLIMITED
         config = Config.model_validate(configuration(folder, running, endpoint, **own))
         with serving(config, only=APIS) as served:
+            quicken_lanes()
             network = Network(served, running)
             price = {"amount": "27.40", "currency": "EUR"}
             beans = {"name": "Ethiopia washed", "unitPrice": price, "billedEvery": "month"}
