@@ -227,14 +227,18 @@ class LimitEngine:
             await self._charge_all(batch)
         unsure, self._unsure = self._unsure, []
         await self._charge_all(unsure)
-        owed = self._take_owed()
-        while len(owed) == _BATCH:
-            await self._charge_all(owed)
+        is_full = True
+        while is_full:
+            # Awaited also where it is few: a server that does not know the script yet sends a
+            # charge on a detour, and what was sent after it would overtake it there.
             owed = self._take_owed()
+            await self._charge_all(owed)
+            is_full = len(owed) == _BATCH
+        last = self._take_owed()
         self._local.forget()
         # Requests never pause, so a last few are always owed: they go ahead of what comes next.
-        for last in owed:
-            self._spawn(self._charge_or_owe(last))
+        for each in last:
+            self._spawn(self._charge_or_owe(each))
 
     def _take_owed(self) -> list[Owed]:
         """Take what is owed; each has an identity, so that it is charged once."""

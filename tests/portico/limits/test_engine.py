@@ -15,7 +15,7 @@ from portico.limits.refusal import refusal
 from portico.limits.scripts import CHARGE, CHECK
 from portico.redis.errors import Reason, RedisUnavailable
 from tests.portico.limits.setting import WRITE, Setting, rate
-from tests.portico.redis.servers import opened, until
+from tests.portico.redis.servers import PATIENCE_SECONDS, opened, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,7 +215,9 @@ async def test_rl_12_until_what_is_owed_is_charged_nobody_asks_redis(setting: Se
     failure = RedisUnavailable(Reason.TIMEOUT, "no reply", sent=True)
     assert setting.engine.failed(setting.demand(FEW), failure).is_local
     assert (await setting.check(FEW)).is_local
-    await until(lambda: not setting.engine.away)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while setting.engine.away:  # noqa: ASYNC110  # the very next moment is meant
+            await asyncio.sleep(0)
     verdict = await setting.check(FEW)
     assert (verdict.is_local, verdict.numbers[3]) == (False, 0)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from portico.redis.client import RedisClient
 
 pytestmark = pytest.mark.anyio
-LATER = int(time.time()) + 600
+LATER = int(time.time()) + 86_400
 
 
 @pytest.fixture
