@@ -160,7 +160,8 @@ def test_a_subscriber_that_is_gone_is_shown_and_enabled_again(
     assert "url" not in disabled
     assert (enabled.status_code, unknown.status_code) == (204, 404)
     assert "disabledBecause" not in subscriber()
-    assert {letter["kind"] for letter in letters(served)} == {"workflow", "webhook"}
+    kinds = {"workflow", "webhook"}
+    assert eventually(lambda: {letter["kind"] for letter in letters(served)} == kinds)
 
 
 def test_the_command_line_lists_shows_replays_and_discards(
