@@ -48,7 +48,12 @@ def running() -> Iterator[Mapping[str, Running]]:
 
 
 @pytest.mark.parametrize(
-    "database", ["sqlite", pytest.param("postgresql", marks=whole), "postgresql restarted"]
+    "database",
+    [
+        "sqlite",
+        pytest.param("postgresql", marks=whole),
+        pytest.param("postgresql restarted", marks=whole),
+    ],
 )
 @pytest.mark.timeout(SECONDS * 10 + 400)
 def test_processes_that_are_killed_do_everything_once(
