@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ STRIPE, BOOKS, CRM = "system/stripe.v1", "system/quickbooks.v1", "system/salesfo
 # Five minutes apart, as the settings have it, this is a quarter of an hour: enough for a system to
 # be restarted, and short enough for somebody to see to it on the same day.
 RETRIES = 3
+# Each conflict is progress of another run, and many may be for one customer at one moment. One that
+# stays for so long is none that passes: a name that is taken.
+CONFLICTS = 10
 
 # Does a step; the text tells apart the tries that are to be something new to the callee.
 Try = Callable[[str], Awaitable[Outcome]]
@@ -57,17 +61,21 @@ class Patience:
         goes under a key of its own: under the old one the refusal would be repeated.
         """
         outcome = first or await attempt("")
-        conflicts = 0
-        for _ in range(RETRIES):
-            conflict = conflicts_pass and _is_conflict(outcome)
-            if not (outcome.may_pass or conflict):
-                break
-            await DBOS.sleep_async(self._retry_seconds)
+        retries = conflicts = 0
+        while True:
+            wait = self._retry_seconds
+            if conflicts_pass and _is_conflict(outcome) and conflicts < CONFLICTS:
+                conflicts += 1
+                # Those that met do not meet again; what was drawn is in the journal as the sleep.
+                wait *= random.uniform(0.1, 1.0)
+            elif outcome.may_pass and retries < RETRIES:
+                retries += 1
+            else:
+                return _body_of(outcome)
+            await DBOS.sleep_async(wait)
             if before_retry is not None:
                 await before_retry()
-            conflicts += conflict
             outcome = await attempt(f"again {conflicts}" if conflicts else "")
-        return _body_of(outcome)
 
     async def read(self, step: Step, arguments: Mapping[str, object]) -> Any:
         """Return what a step reads; raises as `insist` does."""
