@@ -69,12 +69,16 @@ class WorkflowState:
     def first_failed_step(self) -> int:
         """Return the step that a replay begins with.
 
+        Where its process was ended each time nothing failed: what follows the last step. Else
+
         1. The first of the failed steps, in a row, that it ended with: what came before has
            happened, also what failed at first and was made good by a further try.
         2. Otherwise the first step that raised, or whose outcome says that it failed.
         3. Otherwise what follows the last step.
         """
         at_the_end = self._failed_at_the_end()
+        if self.error == POISON:
+            return self.steps[-1].number + 1 if self.steps else 1
         if at_the_end:
             return at_the_end[-1].number
         for step in self.steps:

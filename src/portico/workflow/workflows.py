@@ -19,7 +19,7 @@ from portico.workflow.definition import Schedule
 from portico.workflow.errors import UnknownWorkflowError
 from portico.workflow.journal import MAX_LISTED, Journal, Position
 from portico.workflow.leases import Leases
-from portico.workflow.state import WorkflowState, state_from
+from portico.workflow.state import POISON, WorkflowState, state_from
 from portico.workflow.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -171,7 +171,9 @@ class Workflows:
         if state is None or state.phase != "dead":
             return False
         first = state.first_failed_step()
-        await self.transactions.forget([workflow_id], first)
+        if state.error != POISON:
+            # Of one whose process was ended, what follows may be committed and not in the journal.
+            await self.transactions.forget([workflow_id], first)
         await DBOS.rewind_workflow_async(workflow_id, start_step=first)
         return True
 
