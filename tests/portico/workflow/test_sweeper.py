@@ -232,3 +232,43 @@ async def test_a_write_and_its_step_are_one_transaction(database: WorkflowDataba
 
     assert state.result == 1
     assert (calls, outside) == (["count", "count"], 2)
+
+
+async def test_a_write_that_the_journal_missed_is_not_made_again_by_a_replay(
+    database: WorkflowDatabase,
+) -> None:
+    """The process was killed between the commit and the note of it, and later too often."""
+    gate, calls = asyncio.Event(), list[str]()
+
+    async def run(payload: Any) -> Any:
+        del payload
+        count = await workflows.transactions.run("count", count_up)
+        await gate.wait()
+        return count
+
+    async def count_up(_: Any) -> int:
+        calls.append("count")
+        return len(calls)
+
+    options = WorkflowOptions(lease_seconds=LEASE_SECONDS)
+    counting = Workflow(name="count.v1", run=run)
+    async with open_workflows(database, [counting], options=options) as workflows:
+        engine = workflows.transactions.engine
+        await workflows.start("w-1", "count.v1", None)
+
+        async def is_noted() -> bool:
+            state = await workflows.status("w-1")
+            return bool(state and state.steps)
+
+        await until(is_noted)
+        prefix = "" if engine.dialect.name == "sqlite" else "dbos."
+        async with engine.begin() as connection:
+            await connection.execute(sa.text(f"delete from {prefix}operation_outputs"))
+        await _set_attempts(engine, 6)
+        await _disown(engine, "w-1", "gone")
+        await reached(workflows, "w-1", "dead")
+        gate.set()
+        await workflows.replay("w-1")
+        state = await reached(workflows, "w-1", "succeeded")
+
+    assert (calls, state.result) == (["count"], 1)
