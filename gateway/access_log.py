@@ -15,7 +15,10 @@ import orjson
 from gateway.endpoints import Endpoint
 from gateway.exchange import Exchange
 
-_MAX_WAITING = 100_000  # lines; a blocked reader must not grow the process
+_MAX_WAITING = 20_000  # lines, some 10 MiB; a blocked reader must not grow the process
+# For each so many that wait, one piece more is written in a turn: what comes in faster than one
+# piece a turn settles at a few times this, where it would grow as far as it may.
+_WAITING_PER_PIECE = 64
 _FLUSH_SECONDS = 0.02
 _STOP_SECONDS = 2.0
 _STOP_POLL_MILLISECONDS = 50
@@ -85,7 +88,8 @@ class AccessLog:
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        taken = self._write_some()
+        pieces = 1 + len(self._noted) // _WAITING_PER_PIECE
+        taken = all(self._write_some() for _ in range(pieces))
         if not self._noted and not self._unwritten:
             self._timer = None
         elif taken:
