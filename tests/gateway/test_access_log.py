@@ -178,7 +178,7 @@ async def test_a_full_core_of_requests_does_not_outrun_the_log() -> None:
     for _ in range(500):
         for _ in range(32):  # every connection has one in each turn of the loop
             log.write(exchange, 200, 0.0)
-        time.sleep(0.0005)  # and they take their time
+        time.sleep(0.0005)  # noqa: ASYNC251  # and they take their time
         await asyncio.sleep(0)
     waiting = int(repr(log).split()[1])
     log.stop()
