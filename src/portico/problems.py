@@ -38,6 +38,11 @@ class Problem(Exception):  # noqa: N818  # RFC 9457 calls it a problem
     def status(self) -> int:
         return self.kind.status
 
+    @property
+    def says_when(self) -> bool:
+        """Tell whether it says when to come again, which is a promise that this makes sense."""
+        return any(name.lower() == "retry-after" for name, _ in self.headers)
+
     def document(self, *, type_base: str, request_id: str) -> dict[str, object]:
         """Return the problem document; `type_base` is what the slugs of our own types end."""
         document: dict[str, object] = {
@@ -159,6 +164,13 @@ CONFLICT = ProblemType(
     meaning="The resource is in a state that does not allow the request, or it changed meanwhile.",
     remedy="Read the resource, decide again, and repeat the request if it still applies.",
 )
+RECORD_CHANGED = ProblemType(
+    slug="record-changed",
+    status=409,
+    title="The record was changed by others at the same moment",
+    meaning="Each time the record was read and was to be written, somebody else was faster.",
+    remedy="Wait for the seconds in Retry-After and send the request again.",
+)
 CONTENT_TOO_LARGE = ProblemType(
     slug="content-too-large",
     status=413,
@@ -279,6 +291,7 @@ PROBLEM_TYPES = _types(
     NOT_ACCEPTABLE,
     REQUEST_TIMEOUT,
     CONFLICT,
+    RECORD_CHANGED,
     CONTENT_TOO_LARGE,
     URI_TOO_LONG,
     UNSUPPORTED_MEDIA_TYPE,

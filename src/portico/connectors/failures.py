@@ -12,6 +12,7 @@ from portico.problems import (
     CONFLICT,
     DEADLINE_EXCEEDED,
     NOT_FOUND,
+    RECORD_CHANGED,
     SYSTEM_UNAVAILABLE,
     UNPROCESSABLE,
     Problem,
@@ -79,6 +80,13 @@ class ConflictError(ConnectorError):
     """The record is not at the version that was to be changed. Read, merge, write again."""
 
 
+class OvertakenError(ConflictError):
+    """Somebody else changed the record after it was read; nothing was changed. Write again.
+
+    Other than a conflict with what is recorded, it passes.
+    """
+
+
 class DuplicateError(ConnectorError):
     """There is such a record already."""
 
@@ -121,6 +129,7 @@ _KINDS: tuple[tuple[type[ConnectorError], ProblemType, float | None], ...] = (
     (LockedError, CONFLICT, 1.0),
     (ThrottledError, SYSTEM_UNAVAILABLE, RETRY_AFTER_SECONDS),
     (QuotaError, SYSTEM_UNAVAILABLE, QUOTA_RETRY_AFTER_SECONDS),
+    (OvertakenError, RECORD_CHANGED, 1.0),
     (ConflictError, CONFLICT, None),
     (DuplicateError, CONFLICT, None),
     (RefusedError, UNPROCESSABLE, None),

@@ -14,6 +14,7 @@ from portico.idempotency.problems import (
 )
 from portico.problems import (
     CONFLICT,
+    RECORD_CHANGED,
     SYSTEM_UNAVAILABLE,
     TOO_MANY_REQUESTS,
     UNAVAILABLE,
@@ -26,6 +27,8 @@ _TURNED_AWAY = frozenset(
     for kind in (UNAVAILABLE, SYSTEM_UNAVAILABLE, STORE_UNAVAILABLE, TOO_MANY_REQUESTS, KEY_QUOTA)
 )
 _TURNED_AWAY_STATUSES = frozenset({408, 425, 429})
+# Records that somebody else holds or changes at the moment, where they say when to come again.
+_CONFLICTS = frozenset({CONFLICT.slug, RECORD_CHANGED.slug})
 # A callee knows the request but has no result for it: neither has this operation, then.
 _UNDECIDED_BELOW = frozenset(
     kind.slug for kind in (IN_FLIGHT, IN_DOUBT, NOT_REPLAYABLE, RECORD_UNREADABLE)
@@ -40,15 +43,10 @@ def judge_problem(problem: Problem, claim: Claim) -> Disposition:
     turned_away = (
         slug in _TURNED_AWAY
         or problem.status in _TURNED_AWAY_STATUSES
-        # A record that somebody else holds at the moment: it says when to come again.
-        or (slug == CONFLICT.slug and _says_when(problem))
+        or (slug in _CONFLICTS and problem.says_when)
     )
     unknown = slug in _UNDECIDED_BELOW or problem.status in _NO_ANSWER_STATUSES
     return _judge(problem.status, claim, turned_away=turned_away, unknown=unknown)
-
-
-def _says_when(problem: Problem) -> bool:
-    return any(name.lower() == "retry-after" for name, _ in problem.headers)
 
 
 def judge_status(status: int, claim: Claim) -> Disposition:

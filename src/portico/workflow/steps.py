@@ -15,14 +15,14 @@ from dbos import DBOS
 from portico.client.tiers import TierClient, idempotency_parameter
 from portico.contract import Contract, Operation
 from portico.deadline import Deadline
-from portico.problems import CALL_NOT_DECLARED, CONTRACT_VIOLATION, Problem
+from portico.problems import CALL_NOT_DECLARED, CONFLICT, CONTRACT_VIOLATION, Problem
 from portico.server.call import Call, Caller, combine
 from portico.trace import current
 from portico.workflow.errors import UnsafeStepError
 
 # RFC 9110 9.2.1 and 9.2.2: repeating these is harmless by definition.
 _IDEMPOTENT_METHODS = frozenset({"get", "head", "options", "put", "delete", "query"})
-# Time-outs, conflicts with an attempt that still runs, too many requests.
+# Time-outs, too early, too many requests.
 _PASSING = frozenset({408, 425, 429})
 _OUR_FAULT = frozenset({CALL_NOT_DECLARED.slug, CONTRACT_VIOLATION.slug})
 _IN_FLIGHT = "idempotency-in-flight"
@@ -38,6 +38,8 @@ class Failure:
     detail: str
     system: str
     passing: bool
+    kind: str = ""
+    """The slug of the problem's type; empty for what no problem told, or an older journal has."""
 
     def __str__(self) -> str:
         return self.detail or self.title
@@ -169,22 +171,28 @@ def _record(problem: Problem, api: str) -> dict[str, Any]:
         "detail": problem.detail,
         "system": next((str(name) for name in named if name), api),
         "passing": _is_passing(problem),
+        "kind": problem.kind.slug,
     }
 
 
 def _is_passing(problem: Problem) -> bool:
     """Tell whether a failure may be over later.
 
-    A 500 of another API is: the key makes it safe to ask again. Its contract broken is not.
+    A 500 of another API is: the key makes it safe to ask again. Its contract broken is not. A
+    conflict is where it says when to come again: with an attempt that still runs, or with somebody
+    who holds or changes the record at the moment.
     """
     slug = problem.kind.slug
     if slug in _OUR_FAULT or problem.status in {501, 508}:
         return False
-    return problem.status >= 500 or problem.status in _PASSING or slug == _IN_FLIGHT
+    held = slug == _IN_FLIGHT or (problem.status == CONFLICT.status and problem.says_when)
+    return problem.status >= 500 or problem.status in _PASSING or held
 
 
 def _outcome(recorded: Mapping[str, Any]) -> Outcome:
     if not recorded["failed"]:
         return Outcome(body=recorded["body"])
-    members = ("status", "title", "detail", "system", "passing")
-    return Outcome(failure=Failure(**{name: recorded[name] for name in members}))
+    members = ("status", "title", "detail", "system", "passing", "kind")
+    return Outcome(
+        failure=Failure(**{name: recorded[name] for name in members if name in recorded})
+    )

@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 from portico.workflow.errors import DeadLetterError
-from portico.workflow.steps import Steps
+from portico.workflow.steps import Outcome, Steps
 from process_apis.order_to_cash import domain, results
 from process_apis.order_to_cash.billing import Billing
 from process_apis.order_to_cash.domain import Body, Sale
 from process_apis.order_to_cash.opportunities import Opportunities
-from process_apis.order_to_cash.patience import BOOKS, STRIPE, Patience, RefusedError
+from process_apis.order_to_cash.patience import BOOKS, STRIPE, Patience, is_overtaken
 from process_apis.order_to_cash.payments import Paid, Payments
 
 # Each round answers something that happened at the same moment: a payment, a refund.
@@ -72,15 +72,12 @@ class Cancellations:
 
     async def _void(self, booked: Body, turn: str) -> Body | None:
         """Return the voided invoice, None where a payment came first."""
-        try:
-            found: Body = await self._patience.insist(
-                lambda _: self._void_invoice({"invoiceId": booked["id"]}, item=turn),
-                conflicts_pass=False,
-            )
-        except RefusedError as refusal:
-            if refusal.is_conflict:
-                return None
-            raise
+
+        async def attempt(_: str) -> Outcome:
+            outcome = await self._void_invoice({"invoiceId": booked["id"]}, item=turn)
+            return Outcome() if is_overtaken(outcome) else outcome
+
+        found: Body | None = await self._patience.insist(attempt)
         return found
 
     async def _settle_paid(self, sale: Sale, invoice: Body, *, withdrawn: bool) -> dict[str, Any]:

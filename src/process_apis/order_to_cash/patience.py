@@ -8,7 +8,7 @@ from typing import Any
 
 from dbos import DBOS
 
-from portico.problems import CONFLICT, UNPROCESSABLE
+from portico.problems import CONFLICT, RECORD_CHANGED, UNPROCESSABLE
 from portico.workflow.errors import DeadLetterError
 from portico.workflow.steps import Failure, Outcome, Step
 
@@ -17,7 +17,7 @@ STRIPE, BOOKS, CRM = "system/stripe.v1", "system/quickbooks.v1", "system/salesfo
 # be restarted, and short enough for somebody to see to it on the same day.
 RETRIES = 3
 # Each conflict is progress of another run, and many may be for one customer at one moment. One that
-# stays for so long is none that passes: a name that is taken.
+# stays for so long is a name that is taken, or what people have to see to.
 CONFLICTS = 10
 
 # Does a step; the text tells apart the tries that are to be something new to the callee.
@@ -36,7 +36,6 @@ class RefusedError(Exception):
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.system}: {failure}")
-        self.is_conflict = failure.status == CONFLICT.status
 
 
 class Patience:
@@ -51,7 +50,6 @@ class Patience:
         first: Outcome | None = None,
         *,
         before_retry: Check | None = None,
-        conflicts_pass: bool = True,
     ) -> Any:
         """Return what a step comes to.
 
@@ -64,11 +62,12 @@ class Patience:
         retries = conflicts = 0
         while True:
             wait = self._retry_seconds
-            if conflicts_pass and _is_conflict(outcome) and conflicts < CONFLICTS:
+            conflict = _is_conflict(outcome)
+            if conflict and conflicts < CONFLICTS:
                 conflicts += 1
                 # Those that met do not meet again; what was drawn is in the journal as the sleep.
                 wait *= random.uniform(0.1, 1.0)
-            elif outcome.may_pass and retries < RETRIES:
+            elif outcome.may_pass and not conflict and retries < RETRIES:
                 retries += 1
             else:
                 return _body_of(outcome)
@@ -80,6 +79,17 @@ class Patience:
     async def read(self, step: Step, arguments: Mapping[str, object]) -> Any:
         """Return what a step reads; raises as `insist` does."""
         return await self.insist(lambda _: step(arguments))
+
+
+def is_overtaken(outcome: Outcome) -> bool:
+    """Tell whether the record is not what it was taken for, or was changed at the same moment.
+
+    An attempt under the same key that still runs is neither.
+    """
+    failure = outcome.failure
+    if failure is None or failure.status != CONFLICT.status:
+        return False
+    return failure.kind == RECORD_CHANGED.slug or not failure.passing
 
 
 def _is_conflict(outcome: Outcome) -> bool:

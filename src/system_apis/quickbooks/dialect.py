@@ -10,10 +10,10 @@ from __future__ import annotations
 from portico.connectors.classification import Dialect, Reason, Rule
 from portico.connectors.failures import (
     BrokenError,
-    ConflictError,
     DuplicateError,
     MissingError,
     NotPermittedError,
+    OvertakenError,
     RefusedError,
     ThrottledError,
     UnauthenticatedError,
@@ -30,7 +30,7 @@ RULES = (
     Rule(status=429, failure=ThrottledError, retry_after_seconds=THROTTLED_SECONDS),
     Rule(code="3001", failure=ThrottledError, retry_after_seconds=THROTTLED_SECONDS),
     Rule(code="3200", failure=UnauthenticatedError),
-    Rule(code="5010", failure=ConflictError),  # the SyncToken is not the newest
+    Rule(code="5010", failure=OvertakenError),  # the SyncToken is not the newest
     Rule(code="6240", failure=DuplicateError),  # a name that is taken
     Rule(code="6140", failure=DuplicateError),  # a document number that is taken
     Rule(code="610", failure=MissingError),

@@ -16,6 +16,7 @@ from portico.problems import (
     CONFLICT,
     DEADLINE_EXCEEDED,
     INTERNAL_ERROR,
+    RECORD_CHANGED,
     SYSTEM_UNAVAILABLE,
     TOO_MANY_REQUESTS,
     Problem,
@@ -61,8 +62,11 @@ async def test_idm_33_being_turned_away_is_not_stored(setting: Setting, status: 
     assert operation.runs == 2
 
 
-async def test_a_conflict_that_says_when_to_come_again_is_not_stored(setting: Setting) -> None:
-    operation = Operation(failure=Problem(CONFLICT, "locked", headers=[("Retry-After", "1")]))
+@pytest.mark.parametrize("kind", [CONFLICT, RECORD_CHANGED])
+async def test_a_conflict_that_says_when_to_come_again_is_not_stored(
+    setting: Setting, kind: Any
+) -> None:
+    operation = Operation(failure=Problem(kind, "locked", headers=[("Retry-After", "1")]))
 
     await setting.refused(operation)
     operation.failure = None

@@ -177,6 +177,7 @@ async def test_a_refusal_is_not_tried_again(
         (Problem(PROBLEM_TYPES["internal-error"]), True),
         (Problem(PROBLEM_TYPES["idempotency-in-flight"]), True),
         (Problem(CONFLICT), False),
+        (Problem(CONFLICT, headers=[("Retry-After", "1")]), True),
         (Problem(PROBLEM_TYPES["idempotency-in-doubt"]), False),
         (Problem(PROBLEM_TYPES["response-contract-violation"]), False),
         (Problem(PROBLEM_TYPES["method-not-implemented"]), False),

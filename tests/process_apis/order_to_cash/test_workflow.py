@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from portico.client.tiers import TierClient, targets
 from portico.durable import Durable, DurableParts
-from portico.problems import CONFLICT, Problem
+from portico.problems import CONFLICT, RECORD_CHANGED, Problem
 from portico.server.call import Call, Reply
 from portico.workflow.database import WorkflowDatabase
 from portico.workflow.definition import Workflow
@@ -22,7 +23,7 @@ from tests.portico.workflow.waiting import reached
 from tests.support.tiers import contracts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from portico.contract import Operation
@@ -67,16 +68,31 @@ ANSWERS: dict[str, Any] = {
 }
 
 
+TAKEN = Problem(CONFLICT, "another has this name", extensions={"system": "quickbooks"})
+CHANGED = Problem(
+    RECORD_CHANGED,
+    "you and another user were working on this customer",
+    headers=[("Retry-After", "1")],
+    extensions={"system": "quickbooks"},
+)
+
+
 class Systems:
     """Answers as the systems would; entering the customer conflicts as often as it is told.
 
-    `until_ended` is how often the subscription is read before it has ended.
+    Each is the same `conflict`. `until_ended` is how often the subscription is read before it has
+    ended.
     """
 
     def __init__(
-        self, conflicts: int = 0, until_ended: int = 99, items: Sequence[Any] = ITEMS
+        self,
+        conflicts: int = 0,
+        until_ended: int = 99,
+        items: Sequence[Any] = ITEMS,
+        conflict: Problem = TAKEN,
     ) -> None:
         self.conflicts = conflicts
+        self.conflict = conflict
         self.items = items
         self.refunds: list[Any] = []
         self.invoices: dict[str, Any] = {"in_1": ANSWERS["getInvoice"]}
@@ -99,8 +115,7 @@ class Systems:
             self.keys.append(call.idempotency_key)
             if self.conflicts:
                 self.conflicts -= 1
-                detail = "you and another user were working on this customer"
-                raise Problem(CONFLICT, detail, extensions={"system": "quickbooks"})
+                raise self.conflict
         return Reply(body=ANSWERS[operation.operation_id])
 
 
@@ -119,6 +134,13 @@ def parts(database: WorkflowDatabase, workflows: Workflows) -> DurableParts:
 
 
 async def run(folder: Path, systems: Systems, **payload: str) -> Any:
+    async with running(folder, systems) as workflows:
+        await workflows.start("run-1", NAME, payload or {"subscriptionId": "sub_1"})
+        return (await reached(workflows, "run-1", "succeeded")).result
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, systems: Systems) -> AsyncIterator[Workflows]:
     known = contracts()
     transports = dict.fromkeys(known[API].calls, systems)
     steps = Steps(known[API], known, TierClient(API, targets(known[API], known, transports)))
@@ -128,14 +150,13 @@ async def run(folder: Path, systems: Systems, **payload: str) -> Any:
     database = WorkflowDatabase.in_folder(folder)
     async with open_workflows(database, [workflow]) as workflows:
         durable.opened(parts(database, workflows))
-        await workflows.start("run-1", NAME, payload or {"subscriptionId": "sub_1"})
-        return (await reached(workflows, "run-1", "succeeded")).result
+        yield workflows
 
 
 async def test_a_customer_that_another_run_changes_meanwhile_is_tried_again(
     tmp_path: Path,
 ) -> None:
-    systems = Systems(conflicts=2)
+    systems = Systems(conflicts=2, conflict=CHANGED)
 
     result = await run(tmp_path, systems)
 
@@ -145,13 +166,33 @@ async def test_a_customer_that_another_run_changes_meanwhile_is_tried_again(
     assert len(set(systems.keys)) == len(systems.keys) == 3
 
 
-async def test_a_conflict_that_stays_is_a_refusal(tmp_path: Path) -> None:
+async def test_changes_of_others_that_do_not_end_are_a_dead_letter_and_no_refusal(
+    tmp_path: Path,
+) -> None:
+    systems = Systems(conflicts=11, conflict=CHANGED)
+
+    async with running(tmp_path, systems) as workflows:
+        await workflows.start("run-1", NAME, {"subscriptionId": "sub_1"})
+        dead = await reached(workflows, "run-1", "dead")
+        tries = len(systems.keys)
+        put_back = systems.asked.count("moveOpportunity") > 1
+        await workflows.replay("run-1")
+        done = await reached(workflows, "run-1", "succeeded")
+
+    assert "quickbooks: you and another user" in dead.error
+    assert tries == len(set(systems.keys[:tries])) == 11
+    assert not put_back, "the sale stands, so its stage does"
+    assert done.result["phase"] == "done"
+    assert systems.asked.count("putInvoice") == 1
+
+
+async def test_a_name_that_is_taken_is_a_refusal(tmp_path: Path) -> None:
     systems = Systems(conflicts=99)
 
     result = await run(tmp_path, systems)
 
     assert result["phase"] == "refused"
-    assert result["cause"].startswith("quickbooks: ")
+    assert result["cause"] == "quickbooks: another has this name"
     assert len(systems.keys) == len(set(systems.keys)) == 11
 
 

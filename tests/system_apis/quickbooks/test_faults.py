@@ -176,6 +176,27 @@ async def test_each_failure_is_tried_as_often_as_it_helps_and_has_its_problem(
     assert (len(script.requests), script.answers) == (1 + len(answers), [])
 
 
+async def test_a_record_that_others_change_each_time_says_so_and_a_taken_name_does_not(
+    script: Script, tmp_path: Path
+) -> None:
+    record = answer(
+        200, b'{"Customer": {"Id": "1", "SyncToken": "3"}}', "content-type: application/json"
+    )
+    script.answers = [TOKEN, record, fault("5010"), record, fault("5010"), record, fault("6240")]
+    url = f"http://127.0.0.1:{script.port}"
+    change = {"customerId": "1"}, {"phone": "+31 10 555 0199"}
+    async with open_books(settings_for(url, tmp_path)) as (_, api):
+        with pytest.raises(Problem) as overtaken:
+            await api.invoke("changeCustomer", change[0], body=change[1])
+        with pytest.raises(Problem) as taken:
+            await api.invoke("changeCustomer", change[0], body=change[1])
+
+    assert overtaken.value.kind.slug == "record-changed"
+    assert overtaken.value.headers == (("Retry-After", "1"),)
+    assert (taken.value.kind.slug, taken.value.headers) == ("conflict", ())
+    assert script.answers == []
+
+
 async def test_two_processes_share_one_rotating_token(sandbox: Running, tmp_path: Path) -> None:
     settings = settings_for(sandbox.url, tmp_path)
     job = Job(deadline=Deadline.after(10))

@@ -111,6 +111,7 @@ async def test_a_name_belongs_to_one_key(company: Company) -> None:
     )
 
     assert (other.status, renamed.status) == (409, 409)
+    assert (renamed.kind.slug, renamed.says_when) == ("conflict", False)
     assert renamed.extensions["systemCode"] == "6240"
 
 
