@@ -112,7 +112,7 @@ def _duplicate(
         expected="1 record",
         found=f"{group.live} records",
         at=min(row.created_at for row in rows),
-        settled=max(row.created_at for row in rows) <= rules.settled_until,
+        settled=max(row.changed_at for row in rows) <= rules.settled_until,
         fix="",
     )
 
@@ -127,7 +127,7 @@ def _only_in(subject: Subject, key: str, system: System, row: Row, rules: Rules)
         expected="",
         found=_described(row),
         at=row.created_at,
-        settled=row.created_at <= rules.settled_until,
+        settled=row.changed_at <= rules.settled_until,
         fix="",
     )
 
@@ -147,7 +147,7 @@ def _missing(subject: Subject, key: str, system: System, row: Row, rules: Rules)
         expected=_described(row),
         found="",
         at=row.created_at,
-        settled=row.created_at <= rules.settled_until,
+        settled=row.changed_at <= rules.settled_until,
         fix=fixes[subject.name],
     )
 

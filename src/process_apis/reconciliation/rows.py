@@ -25,7 +25,10 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A record of a system. `key` is what it is matched by; it may have to be found first."""
+    """A record of a system. `key` is what it is matched by; it may have to be found first.
+
+    `changed_at` is when it was made where the system tells of no later change.
+    """
 
     record_id: str
     key: str

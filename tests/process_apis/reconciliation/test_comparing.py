@@ -30,6 +30,7 @@ RUN = Run(
     settled_until=RULES.settled_until,
     oldest="2026-08-01T00:00:00Z",
 )
+OLD, YOUNG = RULES.settled_until, "2026-11-20T12:00:01Z"
 ROW = Row(
     record_id="1",
     key="A-1",
@@ -149,7 +150,7 @@ def test_what_was_paid_in_stripe_is_entered_by_order_to_cash(
 
 
 def test_a_difference_waits_until_its_records_have_settled() -> None:
-    young = missing(created_at="2026-11-20T12:30:00Z")
+    young = missing(changed_at="2026-11-20T12:30:00Z")
     known: dict[str, Any] = {"state": "open", "fingerprint": young.fingerprint, "fixed_at": ""}
 
     assert fate(None, young, RUN) is None
@@ -158,6 +159,36 @@ def test_a_difference_waits_until_its_records_have_settled() -> None:
     assert (new.state, new.reported) == ("open", True)
     assert old is not None, "what is known stays known"
     assert (old.state, old.reported) == ("open", True)
+
+
+def first_is_settled(**systems: list[str]) -> bool:
+    """Tell it of the first difference of records that were changed at some moments."""
+    amounts = {"stripe": "10.00", "quickbooks": "11.00"}
+    groups: Any = {
+        system: group(*(row(amount=amounts[system], changed_at=moment) for moment in moments))
+        for system, moments in systems.items()
+    }
+    return compare(INVOICES, "A-1", groups, RULES)[0].settled
+
+
+@pytest.mark.parametrize(
+    "systems",
+    [
+        {"stripe": [YOUNG]},
+        {"quickbooks": [YOUNG]},
+        {"stripe": [OLD], "quickbooks": [OLD, YOUNG]},
+        {"stripe": [OLD], "quickbooks": [YOUNG]},
+        {"stripe": [YOUNG], "quickbooks": [OLD]},
+    ],
+    ids=["missing", "only_in", "duplicate", "the counterpart changed", "the reference changed"],
+)
+def test_what_was_changed_lately_is_too_young_however_old_it_is(
+    systems: dict[str, list[str]],
+) -> None:
+    left_alone = {system: [OLD] * len(moments) for system, moments in systems.items()}
+
+    assert not first_is_settled(**systems)
+    assert first_is_settled(**left_alone)
 
 
 @pytest.mark.parametrize(
