@@ -21,6 +21,8 @@ from process_apis.customer_sync.tables import CONFLICTS, NOTES
 Kind = Literal["field", "match", "refusal"]
 # Field disputes of a customer and refusals of its systems are a handful.
 MAX_PENDING = 50
+# Rows of a table that one transaction deletes, so that no other writer waits for long.
+FORGOTTEN_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,15 +168,25 @@ class Conflicts:
         changed = sa.update(CONFLICTS).where(mine).values(**closed, resolved_at=now())
         await self._database.run(lambda c: c.execute(changed))
 
-    async def forget(self, before: str) -> None:
-        """Forget what was resolved before a moment, and the notes of that time."""
-        old = (CONFLICTS.c.state == "resolved") & (CONFLICTS.c.resolved_at < before)
+    async def forget(self, before: str) -> int:
+        """Forget some of what was resolved before a moment, and of the notes of that time.
 
-        def delete(connection: sa.Connection) -> None:
-            connection.execute(sa.delete(CONFLICTS).where(old))
-            connection.execute(sa.delete(NOTES).where(NOTES.c.at < before))
+        Returns how many that was; nothing is left when it is none.
+        """
+        resolved = (CONFLICTS.c.state == "resolved") & (CONFLICTS.c.resolved_at < before)
 
-        await self._database.run(delete)
+        def delete(connection: sa.Connection) -> int:
+            conflicts = _some(CONFLICTS.c.conflict_id, resolved, CONFLICTS.c.resolved_at)
+            notes = _some(NOTES.c.note_id, NOTES.c.at < before, NOTES.c.at)
+            return sum(connection.execute(each).rowcount for each in (conflicts, notes))
+
+        return await self._database.run(delete)
+
+
+def _some(key: sa.Column[str], old: sa.ColumnElement[bool], moment: sa.Column[str]) -> sa.Delete:
+    """Return what deletes the oldest rows, found by their index and as many as are bearable."""
+    oldest = sa.select(key).where(old).order_by(moment).limit(FORGOTTEN_AT_ONCE)
+    return sa.delete(key.table).where(key.in_(oldest))
 
 
 def check_resolution(conflict: Mapping[str, Any], resolution: Mapping[str, Any]) -> None:

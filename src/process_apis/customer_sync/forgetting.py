@@ -22,5 +22,9 @@ class Forgetting:
         """Forget what is older than the settings keep; what is open stays, however old."""
         kept = timedelta(days=self._parts.settings.retention_days)
         before = timestamp(datetime.fromisoformat(payload["scheduledAt"]) - kept)
-        await DBOS.run_step_async({"name": "forget"}, self._parts.conflicts.forget, before)
+        await DBOS.run_step_async({"name": "forget"}, self._forget, before)
         return {"before": before}
+
+    async def _forget(self, before: str) -> None:
+        while await self._parts.conflicts.forget(before):
+            pass

@@ -59,6 +59,7 @@ CONFLICTS = sa.Table(
     sa.Column("resolution", sa.JSON, nullable=False),
     sa.Index("customer_sync_conflict_state", "state", "conflict_id"),
     sa.Index("customer_sync_conflict_customer", "customer_id", "state"),
+    sa.Index("customer_sync_conflict_resolved", "state", "resolved_at"),
 )
 
 NOTES = sa.Table(
@@ -71,6 +72,7 @@ NOTES = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
     sa.Column("actor", sa.String(255), nullable=False),
     sa.Index("customer_sync_note_customer", "customer_id", "at"),
+    sa.Index("customer_sync_note_at", "at"),
 )
 """What was put back, deleted, merged and decided, and by whom."""
 
@@ -89,8 +91,15 @@ _LOCK = 0x43535953  # any number that is ours: it names the lock that creators o
 
 
 def create_tables(engine: sa.Engine) -> None:
-    """Create the tables that are missing; processes that start together wait for one another."""
+    """Create the tables and indexes that are missing.
+
+    Processes that start together wait for one another. An index that a later version wants is made
+    here too: creating a table makes only those it has at that moment.
+    """
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text(f"select pg_advisory_xact_lock({_LOCK})"))
         METADATA.create_all(connection)
+        for table in METADATA.sorted_tables:
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)

@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from portico.crossref.engine import Database, open_engine
 from portico.problems import Problem
-from process_apis.customer_sync.conflicts import Conflicts, Finding, decided_value
+from process_apis.customer_sync.conflicts import (
+    FORGOTTEN_AT_ONCE,
+    Conflicts,
+    Finding,
+    decided_value,
+)
 from process_apis.customer_sync.matching import identity_of
 from process_apis.customer_sync.store import (
     Customers,
@@ -19,7 +25,7 @@ from process_apis.customer_sync.store import (
     place_of,
     put_row,
 )
-from process_apis.customer_sync.tables import CUSTOMERS, create_tables
+from process_apis.customer_sync.tables import CONFLICTS, CUSTOMERS, NOTES, create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,15 +47,20 @@ DISPUTE = Finding(
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     url = f"sqlite:///{tmp_path / 'references.sqlite'}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres").new_database()
     engine = open_engine(url)
     for _ in range(2):
         create_tables(engine)
-    yield Database(engine)
+    yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def database(engine: sa.Engine) -> Database:
+    return Database(engine)
 
 
 async def test_a_record_is_found_by_what_it_was_last_called(database: Database) -> None:
@@ -170,16 +181,65 @@ async def test_what_is_resolved_is_forgotten_when_it_is_old_and_what_is_open_nev
     conflicts, customers = Conflicts(database), Customers(database)
     resolved = await conflicts.open(DISPUTE, "run 1")
     await conflicts.decide(resolved, {"system": "tryton"}, "ada")
-    await conflicts.forget("2999-01-01T00:00:00Z")
+    assert await conflicts.forget("2999-01-01T00:00:00Z") == 1, "the note"
     assert await conflicts.find(resolved), "it is decided, and not carried out yet"
     await conflicts.carried_out([resolved])
     still_open = await conflicts.open(DISPUTE, "run 2")
 
-    await conflicts.forget("2000-01-01T00:00:00Z")
+    assert await conflicts.forget("2000-01-01T00:00:00Z") == 0
     assert await conflicts.find(resolved)
-    await conflicts.forget("2999-01-01T00:00:00Z")
+    assert await conflicts.forget("2999-01-01T00:00:00Z") == 1
 
     with pytest.raises(Problem):
         await conflicts.find(resolved)
     assert await conflicts.find(still_open)
     assert await customers.notes("CU-1") == []
+
+
+def old_rows(count: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return as many resolved conflicts and as many notes, a second apart, the youngest first."""
+    said = {"customer_id": "CU-1", "kind": "field", "detail": {}}
+    times = [f"2020-01-01T{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z" for n in range(count)]
+    more = {"subject": "phone", "state": "resolved", "opened_at": "", "resolved_by": "ada"}
+    return [
+        {**said, **more, "conflict_id": f"{n}", "resolved_at": at, "resolution": {}}
+        for n, at in enumerate(reversed(times))
+    ], [{**said, "note_id": f"{n}", "at": at, "actor": "ada"} for n, at in enumerate(times)]
+
+
+async def test_forgetting_is_as_many_short_transactions_as_there_are_rows(
+    database: Database,
+) -> None:
+    conflicts, customers = Conflicts(database), Customers(database)
+    resolved, notes = old_rows(FORGOTTEN_AT_ONCE + 2)
+    await database.run(lambda c: c.execute(sa.insert(CONFLICTS), resolved))
+    await database.run(lambda c: c.execute(sa.insert(NOTES), notes))
+    before = resolved[0]["resolved_at"]  # nothing of that moment or later is old
+
+    first = await conflicts.forget(before)
+    left = await conflicts.page("", FORGOTTEN_AT_ONCE, {})
+    rest = [await conflicts.forget(before), await conflicts.forget(before)]
+
+    assert first == 2 * FORGOTTEN_AT_ONCE
+    assert [row["conflict_id"] for row in left] == ["0", "1"], "the oldest go first"
+    assert rest == [2, 0]
+    assert [row["at"] for row in await customers.notes("CU-1")] == [before]
+
+
+def test_an_index_is_made_in_a_database_that_an_earlier_version_left(engine: sa.Engine) -> None:
+    wanted = {"customer_sync_conflict_resolved", "customer_sync_note_at"}
+
+    def indexes() -> set[str | None]:
+        tables = ("customer_sync_conflict", "customer_sync_note")
+        return {each["name"] for name in tables for each in sa.inspect(engine).get_indexes(name)}
+
+    with engine.begin() as connection:
+        for name in wanted:
+            connection.execute(sa.text(f"drop index {name}"))
+    without = indexes()
+
+    create_tables(engine)
+
+    assert without
+    assert not without & wanted
+    assert indexes() == without | wanted
