@@ -11,13 +11,16 @@ from portico.workflow.errors import DeadLetterError
 _ENGINE = logging.getLogger("dbos")
 # It names the step that was cancelled with its arguments, which may be personal.
 _CANCELLED = "Asyncio task cancelled"
+# A dead letter that was replayed went through a queue of the engine's. Whoever starts it again, as
+# each look at a list of events does, would be told so at each of them, though nothing is amiss.
+_REPLAYED = "Workflow already exists in queue: _dbos_internal_queue"
 
 
 class _Discretion(logging.Filter):
     """Drops what is told elsewhere, or must not be told at all."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.getMessage().startswith(_CANCELLED):
+        if record.getMessage().startswith((_CANCELLED, _REPLAYED)):
             return False
         # A dead letter is an alert, not a traceback.
         kind = record.exc_info[0] if record.exc_info else None

@@ -123,6 +123,24 @@ async def test_a_failed_workflow_is_a_dead_letter_until_it_is_replayed(
     assert (replayed, left, again) == (True, [], False)
 
 
+async def test_a_start_of_what_was_replayed_does_nothing_and_nobody_is_warned(
+    database: WorkflowDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What looks through a list of events starts it at each look."""
+    flow = Flow(broken=True)
+    async with open_workflows(database, [flow.definition]) as workflows:
+        await workflows.start("w-1", "flow.v1", {"of": "one"})
+        await reached(workflows, "w-1", "dead")
+        flow.broken = False
+        await workflows.replay("w-1")
+        await reached(workflows, "w-1", "succeeded")
+        caplog.clear()
+        await workflows.start("w-1", "flow.v1", {"of": "one"})
+
+    assert flow.calls == ["first", "second", "second"]
+    assert caplog.records == []
+
+
 async def test_a_discarded_dead_letter_is_gone(database: WorkflowDatabase) -> None:
     flow = Flow(broken=True)
 
