@@ -14,17 +14,16 @@ from portico.sandbox.faults import Faults
 from portico.sandbox.webhooks import Endpoint
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from tests.portico.workflow.kills.crew import crew
-from tests.process_apis.order_to_cash.conftest import SECRET, UNLIMITED, settings, systems
+from tests.process_apis.order_to_cash.conftest import APIS, SECRET, UNLIMITED, settings, systems
 from tests.process_apis.order_to_cash.kills.proof import WORKER, Proof
 from tests.process_apis.order_to_cash.kills.stories import STORIES
 from tests.soak.order_to_cash import (
     FATES,
-    PROCESSES,
-    Processes,
     Subscribing,
     expected,
     in_the_end,
 )
+from tests.soak.processes import PROCESSES, Processes
 from tests.soak.whole import whole
 from tests.support.serving import eventually
 
@@ -74,7 +73,7 @@ def test_processes_that_are_killed_do_everything_once(
         config["workflows"]["database"] = server.new_database()
     chance = random.Random(11)
     wanted = expected(KILLS)
-    processes = Processes(tmp_path, config)
+    processes = Processes(tmp_path, config, APIS)
     stripe, books = running["stripe"].sandbox, running["quickbooks"].sandbox
     assert stripe.webhooks is not None
     assert isinstance(books, QuickBooksSandbox)

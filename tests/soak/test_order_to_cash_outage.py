@@ -17,6 +17,7 @@ from portico.sandbox.faults import Faults
 from portico.sandbox.webhooks import Endpoint
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from tests.process_apis.order_to_cash.conftest import (
+    APIS,
     GRINDERS,
     SCOPES,
     SECRET,
@@ -26,12 +27,11 @@ from tests.process_apis.order_to_cash.conftest import (
 )
 from tests.soak.order_to_cash import (
     FATES,
-    PROCESSES,
-    Processes,
     Subscribing,
     expected,
     in_the_end,
 )
+from tests.soak.processes import PROCESSES, Processes
 from tests.soak.whole import whole
 from tests.support.serving import eventually
 
@@ -113,7 +113,7 @@ def test_what_died_while_the_books_were_away_is_replayed_once(
         assert isinstance(books, QuickBooksSandbox)
         books.requests_per_second, books.requests_per_minute = UNLIMITED, 10 * UNLIMITED
         chance = random.Random(17)
-        processes = Processes(tmp_path, config)
+        processes = Processes(tmp_path, config, APIS)
         try:
             for port in processes.ports:
                 url = f"http://127.0.0.1:{port}/webhooks/stripe"

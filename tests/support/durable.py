@@ -58,8 +58,7 @@ async def opened(
 
 
 def quicken_lanes() -> None:
-    """Have the open workflows look for runs of lanes all the time; in a gateway it is twice a
-    second.
+    """Have the open workflows look for runs of lanes all the time, not just twice a second.
 
     DBOS comes to the new pace within some seconds.
     """

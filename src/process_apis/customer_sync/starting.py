@@ -31,7 +31,7 @@ async def start_sync(durable: Durable, customer_id: str, cause: str) -> str:
 async def start_match(durable: Durable, places: Sequence[Mapping[str, str]], cause: str) -> str:
     """Start finding out which customers records are; the same cause starts it once.
 
-    A page of them is one run: a lane begins about one run a second.
+    A page of them is one run: a lane begins about two runs a second.
     """
     names = [each[name] for each in places for name in ("system", "instance", "external_id")]
     workflows = (await durable.ready()).workflows
