@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from portico.connectors.moments import from_text, timestamp
 from portico.connectors.watermarks import Watermark
 from portico.crossref.schema import WATERMARKS
+from portico.statements import upsert
 
 
 class Watermarks:
@@ -36,7 +37,10 @@ class Watermarks:
         return Watermark(at=from_text(row.at), seen=seen)
 
     async def save(self, system: str, instance: str, entity: str, mark: Watermark) -> None:
-        """Keep a watermark, after the changes before it were worked off."""
+        """Keep a watermark, after the changes before it were worked off.
+
+        Several may do so at once: the last one counts, and what it is behind is only read again.
+        """
         seen = {name: (version, timestamp(at)) for name, (version, at) in mark.seen.items()}
         row = {
             "system": system,
@@ -48,8 +52,8 @@ class Watermarks:
 
         def save() -> None:
             with self._engine.begin() as connection:
-                connection.execute(sa.delete(WATERMARKS).where(_is(system, instance, entity)))
-                connection.execute(sa.insert(WATERMARKS).values(row))
+                # Deleted and inserted, it would be there twice for whoever waited for the other.
+                connection.execute(upsert(connection.dialect.name, WATERMARKS).values(**row))
 
         await asyncio.to_thread(save)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,19 @@ async def test_watermarks_are_kept(engine: sa.Engine, anyio_backend: str) -> Non
     await marks.save("stripe", "acct_1", "event", mark)
     assert await marks.read("stripe", "acct_1", "event") == mark
     assert await marks.read("stripe", "acct_2", "event") is None
+
+
+async def test_watermarks_are_kept_by_several_at_once(
+    engine: sa.Engine, anyio_backend: str
+) -> None:
+    """As when a sync looks at a system that the clock has looked at: for one mark, or the first."""
+    del anyio_backend
+    marks, start = Watermarks(engine), datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+    wanted = [Watermark(at=start + timedelta(seconds=number)) for number in range(24)]
+
+    await asyncio.gather(*(marks.save("stripe", "acct_1", "event", mark) for mark in wanted))
+
+    assert await marks.read("stripe", "acct_1", "event") in wanted
 
 
 def test_migrating_twice_changes_nothing(engine: sa.Engine) -> None:
