@@ -9,6 +9,7 @@ import pytest
 
 from portico.client.tiers import TierClient, targets
 from portico.durable import Durable, DurableParts
+from portico.idempotency.problems import IN_FLIGHT
 from portico.problems import CONFLICT, RECORD_CHANGED, Problem
 from portico.server.call import Call, Reply
 from portico.workflow.database import WorkflowDatabase
@@ -61,6 +62,7 @@ ANSWERS: dict[str, Any] = {
     "listInvoices": {"items": []},
     "putCustomer": {"id": "1"},
     "putInvoice": BOOKED,
+    "voidInvoice": {**BOOKED, "status": "void"},
     "listInvoicePayments": {"items": [PART]},
     "putPayment": {"id": "8", "amount": PRICE},
     "getRefund": REFUND,
@@ -94,6 +96,9 @@ class Systems:
         self.conflicts = conflicts
         self.conflict = conflict
         self.items = items
+        self.booked: list[Any] = []
+        self.voids: list[Problem] = []
+        self.void_keys: list[str] = []
         self.refunds: list[Any] = []
         self.invoices: dict[str, Any] = {"in_1": ANSWERS["getInvoice"]}
         self.until_ended = until_ended
@@ -104,6 +109,12 @@ class Systems:
         self.asked.append(operation.operation_id)
         if operation.operation_id == "getInvoice":
             return Reply(body=self.invoices[document["path"]["invoiceId"]])
+        if operation.operation_id == "listInvoices":
+            return Reply(body={"items": self.booked})
+        if operation.operation_id == "voidInvoice":
+            self.void_keys.append(call.idempotency_key)
+            if self.voids:
+                raise self.voids.pop(0)
         if operation.operation_id == "putRefund":
             self.refunds.append(document["body"])
         if operation.operation_id == "getSubscription":
@@ -215,6 +226,25 @@ async def test_an_end_after_the_last_look_before_the_invoice_undoes_it(tmp_path:
     assert result["phase"] == "cancelled"
     made = systems.asked.index("putInvoice")
     assert "listInvoices" in systems.asked[made:], "what was made meanwhile is looked for"
+
+
+@pytest.mark.parametrize(
+    ("problem", "keys"),
+    [(CHANGED, 2), (Problem(CONFLICT, "invoice 7 was paid"), 2), (Problem(IN_FLIGHT), 1)],
+    ids=["changed meanwhile", "paid", "an attempt still runs"],
+)
+async def test_an_invoice_that_cannot_be_voided_now_is_looked_at_again(
+    tmp_path: Path, problem: Problem, keys: int
+) -> None:
+    """Only an attempt that still runs is waited for under its own key."""
+    systems = Systems(until_ended=0)
+    systems.booked, systems.voids = [BOOKED], [problem]
+
+    result = await run(tmp_path, systems)
+
+    assert (result["phase"], result["invoice"]["status"]) == ("cancelled", "void")
+    assert (len(systems.void_keys), len(set(systems.void_keys))) == (2, keys)
+    assert systems.asked.count("getInvoice") == keys, "Stripe says whether it was paid"
 
 
 async def test_a_subscription_whose_cost_nobody_knows_is_refused_with_the_reason(
