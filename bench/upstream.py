@@ -32,7 +32,9 @@ import uvloop
 from yarl import URL
 
 from gateway.protocol.serve import quiet_collector
-from gateway.upstream import ForwardRequest, Upstream, UpstreamOptions
+from gateway.upstream.messages import ForwardRequest
+from gateway.upstream.options import UpstreamOptions
+from gateway.upstream.upstream import Upstream
 from portico.deadline import Deadline
 from portico.trace import Trace
 from portico.transport.pool import PooledTransport

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from gateway.exchange import Exchange, Field, Response
-from gateway.upstream import ForwardedResponse, ForwardRequest, Upstream
+from gateway.upstream.messages import ForwardedResponse, ForwardRequest
+from gateway.upstream.upstream import Upstream
 from portico.client import render
 from portico.client.tiers import TierClient, idempotency_parameter
 from portico.contract import ABSENT, Contract, Operation
