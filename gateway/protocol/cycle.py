@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -98,7 +98,7 @@ class Cycle(RequestResponseCycle):
         await super().send(message)
 
     async def run_asgi(self, app: ASGI3Application) -> None:
-        extensions = cast("dict[str, object]", self.scope)  # ASGI lets applications add keys
+        extensions: Any = self.scope  # ASGI lets applications add keys
         extensions[CYCLE] = self
         try:
             await app(self.scope, self.receive, self.send)
@@ -139,7 +139,7 @@ class Cycle(RequestResponseCycle):
             await self.send_problem(problem)
 
     def _request_id(self) -> str:
-        extensions = cast("dict[str, object]", self.scope)
+        extensions: Any = self.scope
         known = extensions.get(REQUEST_ID)
         if isinstance(known, str):
             return known

@@ -66,8 +66,7 @@ class Node:
             lane.submit(ASKING, timeout_seconds).retrieve()
         if acknowledging:
             return acknowledging.ask(request, timeout_seconds)
-        waiting = lane.submit(request.packed, timeout_seconds, repeatable=request.repeatable)
-        return waiting.future
+        return lane.submit(request.packed, timeout_seconds, repeatable=request.repeatable).future
 
     async def load(self, script: Script, timeout_seconds: float) -> None:
         """Give the server a script, once for all who miss it now."""
