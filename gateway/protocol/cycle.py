@@ -68,18 +68,14 @@ class Cycle(RequestResponseCycle):
             or self.scope["method"] == "HEAD"
         ):
             return False
-        known = self.gate.known_fields
-        is_sized = is_dated = False
-        for name, value in fields:
-            if name not in known and not self.gate.knows_field(name):
-                return False
-            if name == b"content-length":
-                is_sized = value == b"%d" % len(body)
-            elif name == b"date":
-                is_dated = True
-        if not is_sized:
+        named = dict(fields)
+        if named.get(b"content-length") != b"%d" % len(body):
             return False
-        if not is_dated:
+        if not (
+            named.keys() <= self.gate.known_fields or all(map(self.gate.knows_field, named.keys()))
+        ):
+            return False
+        if b"date" not in named:
             fields = self.default_headers + fields
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])
         if lines.count(b"\n") != len(fields) or lines.count(b"\r") != len(fields) or b"\0" in lines:
