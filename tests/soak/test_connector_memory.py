@@ -22,7 +22,7 @@ from tests.support.tryton import pytest_collection_modifyitems, tryton_data  # n
 
 # Every so many calls one is for what is not there.
 EVERY = 10
-FEW_WARM, FEW = 150, 600
+FEW_WARM, FEW = 100, 400
 MANY_WARM, MANY = 10_000, 100_000
 # One object kept of each call would be FEW. asyncio drops cancelled timers by the hundred.
 ALLOWED_OBJECTS = 200
