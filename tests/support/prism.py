@@ -7,11 +7,15 @@ It is cut for Prism, which follows every reference and would not start in minute
 the sandbox has, and at members that can be expanded, where any object with an id will do. Request
 bodies may be anything, because Prism takes a nested member of a form that is not there for an empty
 one, and misses what would be required in it. So it judges answers, and the queries of requests.
+
+Payments of invoices came later than the document, and are added as a list of anything. What the
+newest version says of them, the types of Stripe's library judge (`tests/support/stripe_types.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import shutil
@@ -31,6 +35,36 @@ CACHE = Path.home() / ".cache" / "portico-tests" / f"prism-{_VERSION}"
 _ANYTHING = {
     name: {"schema": {"type": "object"}}
     for name in ("application/x-www-form-urlencoded", "application/json")
+}
+# The parameters are those of Stripe's documentation; of the answer, that it is a list.
+_PAYMENTS_OF_INVOICES = {
+    "get": {
+        "operationId": "GetInvoicePayments",
+        "parameters": [
+            {"name": name, "in": "query", "schema": schema, **form}
+            for name, schema, form in (
+                ("invoice", {"type": "string"}, {}),
+                ("limit", {"type": "integer"}, {}),
+                ("starting_after", {"type": "string"}, {}),
+                ("status", {"enum": ["open", "paid", "canceled"]}, {}),
+                ("expand", {"type": "array"}, {"style": "deepObject", "explode": True}),
+                ("payment", {"type": "object"}, {"style": "deepObject", "explode": True}),
+            )
+        ],
+        "responses": {
+            "200": {
+                "description": "a page",
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "type": "object",
+                            "required": ["object", "data", "has_more", "url"],
+                        }
+                    }
+                },
+            }
+        },
+    }
 }
 INSTALL_SECONDS = 240
 START_SECONDS = 120
@@ -106,6 +140,7 @@ def _cut(document: Any) -> Any:
         for path, item in document["paths"].items()
         if any(path == each or path.startswith(f"{each}/") for each in wanted)
     }
+    document["paths"]["/v1/invoice_payments"] = copy.deepcopy(_PAYMENTS_OF_INVOICES)
     for item in document["paths"].values():
         for operation in item.values():
             operation["requestBody"] = {"content": _ANYTHING}

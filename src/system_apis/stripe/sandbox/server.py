@@ -298,7 +298,7 @@ def _shown(answer: Any) -> Any:
         return [_shown(entry) for entry in answer]
     if not isinstance(answer, dict):
         return answer
-    hidden = {"all_lines", "behaviour"}
+    hidden = {"all_lines", "behaviour", "due_days"}
     return {name: _shown(value) for name, value in answer.items() if name not in hidden}
 
 
