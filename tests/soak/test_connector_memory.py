@@ -26,8 +26,10 @@ FEW_WARM, FEW = 100, 400
 MANY_WARM, MANY = 10_000, 100_000
 # One object kept of each call would be FEW. asyncio drops cancelled timers by the hundred.
 ALLOWED_OBJECTS = 200
-# A leak of 50 bytes a call is more.
-ALLOWED_GROWTH_MIB = 4.0
+# A leak of 25 bytes a call is more. Where a minute may have 100,000 calls, as the books have here
+# and in no setting, the budget keeps a moment for each: 40 bytes a call, until it has them all.
+ALLOWED_GROWTH_MIB = {"quickbooks": 6.0}
+OTHERWISE_MIB = 2.0
 NOWHERE = read("read what is not there", "v1/nowhere")
 
 
@@ -68,7 +70,8 @@ def test_memory_is_flat_over_a_hundred_thousand_calls(tmp_path: Path) -> None:
     asyncio.run(for_each(tmp_path, measure))
 
     assert len(grown) == 5
-    assert {name: more for name, more in grown.items() if more > ALLOWED_GROWTH_MIB} == {}
+    allowed = {name: ALLOWED_GROWTH_MIB.get(name, OTHERWISE_MIB) for name in grown}
+    assert {name: more for name, more in grown.items() if more > allowed[name]} == {}
 
 
 async def for_each(folder: Path, work: Callable[[System], Awaitable[None]]) -> None:
