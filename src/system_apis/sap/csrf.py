@@ -16,10 +16,9 @@ from portico.connectors.failures import BrokenError
 from portico.connectors.messages import Errand, Request, read
 from portico.connectors.wire import Wire
 from system_apis.sap.dialect import DIALECT
-from system_apis.sap.s4 import BUSINESS_PARTNERS, SALES_ORDERS, SYSTEM
+from system_apis.sap.s4 import SERVICES, SYSTEM
 
 TOKEN = "x-csrf-token"  # noqa: S105  # the name of a header field
-_WRITTEN_TO = (BUSINESS_PARTNERS, SALES_ORDERS)
 
 
 class CSRFCredentials:
@@ -61,7 +60,7 @@ class CSRFCredentials:
     async def _fetch(
         self, request: Request, known: Authorization, errand: Errand
     ) -> dict[str, str]:
-        service = next(each for each in _WRITTEN_TO if request.path.startswith(each.path))
+        service = next(each for each in SERVICES if request.path.startswith(each.path))
         headers = {**known.headers, TOKEN: "Fetch", "accept": "application/json"}
         answer = await self._wire.exchange(
             "GET", f"{self._base_url}/{service.path}/", headers=headers, deadline=errand.deadline
