@@ -92,13 +92,13 @@ async def growth(connection: Connection, request: Request, *, warm: int, calls: 
     job = Job(deadline=Deadline.after(3600))
     for _ in range(warm):
         await connection.send(request, job)
-    before = _resident_mib()
+    before = resident_mib()
     for _ in range(calls - warm):
         await connection.send(request, job)
-    return _resident_mib() - before
+    return resident_mib() - before
 
 
-def _resident_mib() -> float:
+def resident_mib() -> float:
     gc.collect()
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):

@@ -25,7 +25,7 @@ from dbos import DBOS
 
 from gateway import doors
 from gateway.control import control_app
-from gateway.protocol.serve import ServeEvents, serve
+from gateway.protocol.serve import ServeEvents, quiet_collector, serve
 from portico.events.event import new_event
 from portico.webhooks.delivery import Deliveries
 from portico.webhooks.door import Door
@@ -96,7 +96,8 @@ async def opened(
 ) -> AsyncIterator[Workflows]:
     patient = WorkflowOptions(start_timeout_seconds=60.0, lease_seconds=lease_seconds)
     async with open_workflows(database, [definition], options=patient) as workflows:
-        yield workflows
+        with quiet_collector():  # as the gateway serves
+            yield workflows
 
 
 async def door(database: WorkflowDatabase, port: str) -> None:

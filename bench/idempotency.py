@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import os
 import re
@@ -51,24 +50,11 @@ FINGERPRINTER = Fingerprinter(
 SCOPE = Scope(client_id="shop", subject="shop")
 POLICY = Policy()
 EMPTY = Script("empty", "return 1")
-# As the gateway serves: see gateway/protocol/serve.py.
-_GC_THRESHOLDS = (50_000, 50, 1_000)
 Row = dict[str, float | str]
 
 
 def measure() -> dict[str, Row]:
     """Return the costs of each step, alone and with 32 requests at once."""
-    gc.collect()
-    gc.freeze()
-    thresholds = gc.get_threshold()
-    gc.set_threshold(*_GC_THRESHOLDS)
-    try:
-        return _measure_here()
-    finally:
-        gc.set_threshold(*thresholds)
-
-
-def _measure_here() -> dict[str, Row]:
     with (
         tempfile.TemporaryDirectory(prefix="portico-bench-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -35,7 +35,8 @@ from gateway.pipeline import Pipeline
 from gateway.protocol.serve import ServeEvents, run, serve
 from gateway.stores import open_stores
 from gateway.traffic import open_traffic
-from gateway.upstream import Upstream, UpstreamOptions
+from gateway.upstream.options import UpstreamOptions
+from gateway.upstream.upstream import Upstream
 from portico.client.tiers import TierClient
 from portico.contract import Contract, load, load_foreign
 from portico.server.bind import bind

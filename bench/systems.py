@@ -14,11 +14,13 @@ from types import ModuleType
 from typing import Any
 
 import httpx
-from starlette.requests import Request
+from starlette.requests import Request as Incoming
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bench.connectors import growth, overhead
+from portico.connectors.connection import Connection
+from portico.connectors.messages import Request
 from portico.deadline import Deadline
 from portico.sandbox.running import Running, run_sandboxes, serve_on_loopback
 from portico.sandbox.system import SandboxKind
@@ -37,7 +39,7 @@ CONTRACTS = ROOT / "specs" / "openapi" / "system"
 # Where the tests have set Tryton up already.
 TRYTON_DATA = ROOT / "data" / "test" / "tryton"
 OVERHEAD_CALLS = 300
-# Memory of each connector; 100,000 calls of each would take a quarter of an hour.
+# Memory of each connector; a long soak makes 100,000 calls of each.
 WARM_CALLS, MANY_CALLS = 4_000, 20_000
 CUSTOMERS = 200
 PAGE = 100
@@ -85,7 +87,7 @@ def measure() -> dict[str, dict[str, Any]]:
 async def _measure() -> dict[str, dict[str, Any]]:
     results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        async with _systems(Path(folder)) as systems:
+        async with run_systems(Path(folder)) as systems:
             for system in systems:
                 seconds = await _list(system)
                 spent, grown = await _calls(system)
@@ -101,25 +103,25 @@ async def _measure() -> dict[str, dict[str, Any]]:
 
 
 @contextlib.asynccontextmanager
-async def _systems(folder: Path) -> AsyncIterator[list[System]]:
-    """Run every system."""
+async def run_systems(folder: Path, *, customers: int = CUSTOMERS) -> AsyncIterator[list[System]]:
+    """Run every system with so many customers more, and its files in a folder."""
     tryton = Sandbox(TRYTON_DATA, state=folder / "tryton")
     endpoint = await tryton.start()
     try:
         async with run_sandboxes(KINDS, lambda _: SECRET) as running:
-            systems = [_sandbox(name, entry, folder) for name, entry in running.items()]
+            systems = [_sandbox(name, entry, folder, customers) for name, entry in running.items()]
             key = tryton.secrets.key.read_text("utf-8")
-            yield [*systems, await _tryton(endpoint, key)]
+            yield [*systems, await _tryton(endpoint, key, customers)]
     finally:
         await tryton.stop()
 
 
-def _sandbox(name: str, entry: Running, folder: Path) -> System:
+def _sandbox(name: str, entry: Running, folder: Path, customers: int) -> System:
     """Return one of our sandboxes, with customers added."""
     table_name, key, id_of = CUSTOMER_TABLES[name]
     table = entry.sandbox.state.table(table_name)
     template = next(iter(table.values()))
-    for number in range(1000, 1000 + CUSTOMERS):
+    for number in range(1000, 1000 + customers):
         table[id_of(number)] = {**template, key: id_of(number)}
 
     def settings(url: str) -> dict[str, object]:
@@ -133,7 +135,7 @@ def _sandbox(name: str, entry: Running, folder: Path) -> System:
     return System(name=name, url=entry.url, app=entry.faulty, settings=settings)
 
 
-async def _tryton(endpoint: Endpoint, key: str) -> System:
+async def _tryton(endpoint: Endpoint, key: str, customers: int) -> System:
     """Return the real Tryton, with customers added."""
     url, _, database = endpoint.base_url.rpartition("/")
 
@@ -144,7 +146,7 @@ async def _tryton(endpoint: Endpoint, key: str) -> System:
     app = system.part("app")
     async with app.resources(app.Settings.model_validate(settings(url))) as tryton:
         erp = await tryton.enter(Deadline.after(120), Trace.start())
-        for number in range(CUSTOMERS):
+        for number in range(customers):
             values = {"name": f"Customer {number}", "code": f"BENCH-{number}"}
             await erp.create("party.party", values, ["id"])
     return system
@@ -154,7 +156,7 @@ def _forwarding(url: str) -> ASGIApp:
     """Return an application that answers as the server at a URL does."""
 
     async def forward(scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        request = Incoming(scope, receive)
         async with httpx.AsyncClient(trust_env=False) as http:
             target = f"{url}{request.url.path}?{request.url.query}"
             answer = await http.get(target, headers=request.headers.raw)
@@ -183,28 +185,33 @@ async def _list(system: System) -> float:
 
 async def _calls(system: System) -> tuple[float, float]:
     """Return the CPU of a read above the same exchange on the same pool, and how memory grows."""
+    async with connected(system) as (connection, requests):
+        return (
+            await overhead(connection, connection.base_url, requests[0], OVERHEAD_CALLS),
+            await growth(connection, requests[0], warm=WARM_CALLS, calls=MANY_CALLS),
+        )
+
+
+@contextlib.asynccontextmanager
+async def connected(system: System) -> AsyncIterator[tuple[Connection, list[Request]]]:
+    """Connect to a system whose answers are replayed, without limits; yield reads to make."""
     app, doctor = system.part("app"), system.part("doctor")
     async with serve_on_loopback(_Replayed(system.app)) as url:
         settings = app.Settings.model_validate(system.settings(url))
         settings = settings.model_copy(update=FASTER.get(system.name, {}))
         async with app.resources(settings) as resources:
-            request = doctor.probes(resources)[0].request
-            connection = resources.connection
-            return (
-                await overhead(connection, connection.base_url, request, OVERHEAD_CALLS),
-                await growth(connection, request, warm=WARM_CALLS, calls=MANY_CALLS),
-            )
+            yield resources.connection, [each.request for each in doctor.probes(resources)]
 
 
 class _Replayed:
-    """A server whose reads cost nothing: after the first its answer is given again."""
+    """A server whose reads cost nothing: after the first of a path its answer is given again."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._kept: dict[tuple[str, bytes], list[Message]] = {}
+        self._kept: dict[str, list[Message]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key = (scope["path"], scope["query_string"])
+        key = scope["path"]
         if scope["method"] != "GET":
             await self._app(scope, receive, send)
             return

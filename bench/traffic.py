@@ -72,10 +72,11 @@ class _Steps:
         self._limits = limits
         self._endpoint = endpoint
         self._numbers = count()
+        self._exchange = _exchange()
         self._claims: list[Claim] = []
 
     async def admit(self) -> None:
-        exchange = _exchange()
+        exchange = self._exchange
         attempt = Attempt(
             scope=Scope(client_id="shop", subject="shop"),
             key=f"8e03978e-40d5-43e8-bc93-{next(self._numbers):012d}",

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import re
 import socket
 import statistics
@@ -32,7 +31,10 @@ import uvicorn
 import uvloop
 from yarl import URL
 
-from gateway.upstream import ForwardRequest, Upstream, UpstreamOptions
+from gateway.protocol.serve import quiet_collector
+from gateway.upstream.messages import ForwardRequest
+from gateway.upstream.options import UpstreamOptions
+from gateway.upstream.upstream import Upstream
 from portico.deadline import Deadline
 from portico.trace import Trace
 from portico.transport.pool import PooledTransport
@@ -255,11 +257,9 @@ def application(name: str, base: str) -> Any:
     async def lifespan(receive: Any, send: Any) -> None:
         await receive()
         hops.append(CANDIDATES[name][0](base))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 1_000)
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+        with quiet_collector():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
     return app

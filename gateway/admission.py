@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 from gateway.exchange import Exchange
 from gateway.identity.challenge import unavailable
@@ -142,10 +142,10 @@ class Admission:
             await self._limits.check(exchange, demand)
             return
         try:
-            reply = await self._redis.run(
+            reply: Any = await self._redis.run(
                 ALLOW,
-                [*demand.keys, *token, *proof.keys],
-                [demand.argument, _flag(token), proof.lifetime_ms, exchange.request_id],
+                (*demand.keys, *token, *proof.keys),
+                (demand.argument, _flag(token), proof.lifetime_ms, exchange.request_id),
             )
         except RedisFailure as failure:
             self._limits.settle(exchange, engine.failed(demand, failure))
@@ -155,8 +155,7 @@ class Admission:
         except asyncio.CancelledError:
             engine.abandon(demand)
             raise
-        (numbers,) = cast("Sequence[object]", reply)
-        self._settle(exchange, demand, numbers)
+        self._settle(exchange, demand, reply[0])
 
     async def admit(
         self, exchange: Exchange, demand: Demand, attempt: Attempt, policy: Policy
@@ -173,12 +172,12 @@ class Admission:
             return None
         prepared = self._store.prepare(attempt, policy)
         token, proof = self._credentials(exchange)
-        asked = [demand.argument, self._replay_costs, _flag(token), proof.lifetime_ms]
+        asked = (demand.argument, self._replay_costs, _flag(token), proof.lifetime_ms)
         try:
-            reply = await self._redis.run(
+            reply: Any = await self._redis.run(
                 ADMIT,
-                [*prepared.keys, *demand.keys, *token, *proof.keys],
-                [*asked, *prepared.arguments],
+                (*prepared.keys, *demand.keys, *token, *proof.keys),
+                (*asked, *prepared.arguments),
                 timeout_seconds=self._store.options.claim_seconds,
                 repeatable=True,
                 acknowledged=self._store.options.acknowledged,
@@ -193,16 +192,15 @@ class Admission:
             self._store.abandon(prepared)
             engine.abandon(demand)
             raise
-        numbers, *claimed = cast("Sequence[object]", reply)
-        self._settle(exchange, demand, numbers)
-        return self._store.interpret(prepared, claimed[0])
+        self._settle(exchange, demand, reply[0])
+        return self._store.interpret(prepared, reply[1])
 
-    def _settle(self, exchange: Exchange, demand: Demand, numbers: object) -> None:
+    def _settle(self, exchange: Exchange, demand: Demand, numbers: Any) -> None:
         """Take note of what a script told of the limits, or of the credentials."""
         if isinstance(numbers, bytes):
             raise CredentialsRefusedError(used=numbers == b"USED")
         exchange.proof_use = None
-        verdict = self._limits.engine.read(demand, cast("Sequence[int]", numbers))
+        verdict = self._limits.engine.read(demand, numbers)
         self._limits.settle(exchange, verdict)
 
     def _credentials(self, exchange: Exchange) -> tuple[list[bytes], _Proof]:

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from gateway.access_log import AccessLog
-from gateway.authorization_server import Offered, key_ring, open_authorization_server
+from gateway.authorization_server import Offered, open_authorization_server
 from gateway.choice import choose, switched_off
 from gateway.composition import TierParts, Tiers, load_contracts, open_tiers
 from gateway.config import Config, ConfigError, External, records
@@ -27,6 +27,7 @@ from gateway.identity.authenticator import Authenticator
 from gateway.identity.resource_metadata import Resources
 from gateway.identity.tokens import TokenIssuer
 from gateway.identity.trust import Trust, open_trust
+from gateway.issuing import AUDIENCE, key_ring
 from gateway.metrics import RequestMetrics, metrics_route
 from gateway.packages import is_durable
 from gateway.pipeline import Pipeline
@@ -35,8 +36,9 @@ from gateway.portal.site import routes as portal_routes
 from gateway.specs import contracts_root
 from gateway.stores import Stores, open_stores
 from gateway.traffic import open_traffic
-from gateway.upstream import Upstream, UpstreamOptions
+from gateway.upstream.options import UpstreamOptions
 from gateway.upstream.origin import TrustedProxies
+from gateway.upstream.upstream import Upstream
 from portico.contract import (
     ANYONE,
     Contract,
@@ -49,8 +51,6 @@ from portico.contract.route import Router
 from portico.contract.security import declared_schemes, declared_scopes, needing
 from portico.durable import Durable
 from portico.server.service import ResponseCheck
-
-AUDIENCE = "portico"  # what tokens for the gateway as a whole are for
 
 
 class Gateway:

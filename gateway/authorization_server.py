@@ -25,7 +25,6 @@ from gateway.identity.clients import (
 )
 from gateway.identity.issuer import CALLBACK_PATH, checked_issuer
 from gateway.identity.issuers.fetching import Fetcher
-from gateway.identity.key_schedule import RotationSchedule
 from gateway.identity.keys import KeyRing
 from gateway.identity.server.client_metadata import RegistrationPolicy
 from gateway.identity.server.routes import ServerParts, routes
@@ -37,7 +36,6 @@ from gateway.identity.trust import Trust
 from portico.limits.engine import LimitEngine
 from portico.redis.client import RedisClient
 
-_DAY_SECONDS = 86_400
 # An initial token has to be as hard to guess as a client's secret.
 _MIN_TOKEN_CHARACTERS = 16
 _MAX_JWKS_BYTES = 64 * 1024
@@ -59,15 +57,6 @@ class Offered:
     resources: Collection[str]
     names: Collection[str]
     is_all: bool
-
-
-def key_ring(config: Config) -> KeyRing:
-    """Return the issuer's keys; their folder is made on first use."""
-    path = Path(config.identity.key_file) if config.identity.key_file else None
-    chosen = path or config.data / "identity" / "keys.json"
-    chosen.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    schedule = RotationSchedule(period_seconds=config.identity.key_rotation_days * _DAY_SECONDS)
-    return KeyRing(chosen, config.identity.algorithm, schedule=schedule)
 
 
 def server_state(config: Config, secrets: SecretStore, redis: RedisClient) -> ServerState:

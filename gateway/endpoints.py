@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from gateway.exchange import Exchange, Field, Response
-from gateway.upstream import ForwardedResponse, ForwardRequest, Upstream
+from gateway.upstream.messages import ForwardedResponse, ForwardRequest
+from gateway.upstream.upstream import Upstream
 from portico.client import render
 from portico.client.tiers import TierClient, idempotency_parameter
 from portico.contract import ABSENT, Contract, Operation
@@ -234,7 +235,7 @@ class UpstreamBackend:
         """Tell whether the contract says nothing about the inside of this body."""
         if not exchange.has_body():
             return False
-        if not operation.contents:
+        if not operation.contents.declared:
             return True
         # openapi-core reads every body itself.
         return self.strict is None and operation.find_content(exchange.headers).opaque

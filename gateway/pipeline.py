@@ -180,12 +180,12 @@ class Pipeline:
         deadline = self._deadline(exchange, backend.timeout_seconds)
         operation.check_accept(headers)
         key = "" if self._idempotency is None else self._idempotency.read(exchange, endpoint)
-        if b"content-encoding" in headers and operation.contents:
+        if b"content-encoding" in headers and operation.contents.declared:
             exchange.note_coding()
         # What is remembered under a key includes the body.
         streamed = not key and backend.streams(operation, exchange)
         body = None
-        if not streamed and operation.contents and exchange.has_body():
+        if not streamed and operation.contents.declared and exchange.has_body():
             body = exchange.whole_body(backend.body_bytes)
             if body is None:
                 operation.find_content(headers)  # what nobody can read is not received first

@@ -12,13 +12,11 @@ from urllib.parse import quote
 
 import httpx
 
-from gateway.app import AUDIENCE
-from gateway.authorization_server import key_ring
 from gateway.cli.configuration import read_config
 from gateway.cli.output import FINDINGS, FINE, CannotRunError
-from gateway.cli.serve import public_url
 from gateway.config import Config
 from gateway.identity.tokens import TokenIssuer
+from gateway.issuing import AUDIENCE, key_ring, public_url
 
 _BASE = "/experience/operations/v1"
 _CLIENT = "portico-cli"

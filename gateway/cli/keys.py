@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from gateway.authorization_server import key_ring
 from gateway.cli.configuration import read_config
 from gateway.cli.output import FINE
+from gateway.issuing import key_ring
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

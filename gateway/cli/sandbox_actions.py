@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,14 @@ KINDS: dict[str, tuple[str, Any]] = {
     "held-responses": ("held_responses", 1),
     "webhooks-twice": ("webhooks_twice", True),
     "webhooks-out-of-order": ("webhooks_out_of_order", True),
+    "no-access": ("no_access", ()),
+    "read-only": ("read_only", ()),
 }
 # Faults that are counted, and how many there are while they last for a time.
 _COUNTED = frozenset({"throttled", "resets", "lost-responses", "held-responses"})
 _EVERY = 1_000_000_000
+# What the command line says of a fault: a number, names, or only that there is one.
+Value = float | tuple[str, ...] | None
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|)\Z")
 
 
@@ -40,7 +45,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     fault = actions.add_parser(
         "fault",
         help="make things go wrong: these faults, and no others",
-        description=f"KIND is {', '.join(KINDS)}; KIND=NUMBER says how many seconds or requests.",
+        description=f"KIND is {', '.join(KINDS)}; KIND=NUMBER says how many seconds or "
+        "requests. no-access=NAME,NAME and read-only=NAME,NAME name what the credential may not "
+        "use, as the vendor names it.",
     )
     fault.add_argument("system", choices=sorted(SANDBOXES))
     fault.add_argument("kinds", metavar="KIND", nargs="+", type=_kind)
@@ -53,10 +60,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         actions.add_parser(name, help=text).add_argument("system", choices=sorted(SANDBOXES))
 
 
-def _kind(text: str) -> tuple[str, float | None]:
+def _kind(text: str) -> tuple[str, Value]:
     name, _, number = text.partition("=")
     if name not in KINDS:
         raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(KINDS)}")
+    if KINDS[name][1] == ():
+        if not number:
+            raise argparse.ArgumentTypeError(f"{name} needs names: {name}=NAME,NAME")
+        return name, tuple(number.split(","))
     if not number:
         return name, None
     if isinstance(KINDS[name][1], bool) or not number.removesuffix("s").replace(".", "").isdigit():
@@ -91,13 +102,13 @@ def _request(options: argparse.Namespace) -> tuple[str, str, object]:
     return "POST", options.action, None
 
 
-def faults(kinds: dict[str, float | None], seconds: float | None) -> dict[str, Any]:
+def faults(kinds: Mapping[str, Value], seconds: float | None) -> dict[str, Any]:
     """Return the document of faults; within a time, those that are counted hit every request."""
     document: dict[str, Any] = {} if seconds is None else {"for_seconds": seconds}
     for kind, number in kinds.items():
         name, value = KINDS[kind]
         if number is not None:
-            value = int(number) if kind in _COUNTED else number
+            value = int(number) if isinstance(number, float) and kind in _COUNTED else number
         elif seconds is not None and kind in _COUNTED:
             value = _EVERY
         elif seconds is not None and kind == "unavailable":
@@ -126,12 +137,14 @@ def _show(folder: Path, *, as_json: bool) -> int:
 
 def _on(document: dict[str, Any]) -> str:
     names = {field: kind for kind, (field, _) in KINDS.items()} | {"for_seconds": "for seconds"}
-    told = [
-        f"{names[field]} {'every time' if value == _EVERY else value}"
-        for field, value in document.items()
-        if value
-    ]
+    told = [f"{names[field]} {_shown(value)}" for field, value in document.items() if value]
     return ", ".join(told).replace(" True", "")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(value)
+    return "every time" if value == _EVERY else str(value)
 
 
 def _ask(folder: Path, system: str, method: str, path: str, document: object) -> Any:

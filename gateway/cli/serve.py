@@ -22,6 +22,7 @@ from gateway.cli.progress import ProgressBar
 from gateway.cli.workers import Assignment, Supervisor, supervisor_gone
 from gateway.config import Config, Listen
 from gateway.embedded import Embedded, open_embedded
+from gateway.issuing import public_url
 from gateway.protocol.listening import bind
 from gateway.protocol.refusal import ProblemWriter
 from gateway.protocol.serve import ServeEvents, serve
@@ -78,11 +79,6 @@ def with_address(config: Config, host: str | None, port: int | None) -> Config:
             "choose another; 0 takes a free one",
         ) from None
     return config.model_copy(update={"listen": listen})
-
-
-def public_url(config: Config, port: int) -> str:
-    """Return how clients reach the gateway: as configured, else the address it listens on."""
-    return config.public_url.rstrip("/") or f"http://{config.listen.host}:{port}"
 
 
 class Server:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from gateway.app import AUDIENCE
-from gateway.authorization_server import key_ring
 from gateway.cli.configuration import read_config
 from gateway.cli.output import FINE, CannotRunError
-from gateway.cli.serve import public_url
 from gateway.identity.tokens import SERVICE_LIFETIME_SECONDS, TokenIssuer
+from gateway.issuing import AUDIENCE, key_ring, public_url
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -68,18 +68,14 @@ class Cycle(RequestResponseCycle):
             or self.scope["method"] == "HEAD"
         ):
             return False
-        known = self.gate.known_fields
-        is_sized = is_dated = False
-        for name, value in fields:
-            if name not in known and not self.gate.knows_field(name):
-                return False
-            if name == b"content-length":
-                is_sized = value == b"%d" % len(body)
-            elif name == b"date":
-                is_dated = True
-        if not is_sized:
+        named = dict(fields)
+        if named.get(b"content-length") != b"%d" % len(body):
             return False
-        if not is_dated:
+        if not (
+            named.keys() <= self.gate.known_fields or all(map(self.gate.knows_field, named.keys()))
+        ):
+            return False
+        if b"date" not in named:
             fields = self.default_headers + fields
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])
         if lines.count(b"\n") != len(fields) or lines.count(b"\r") != len(fields) or b"\0" in lines:
@@ -98,7 +94,7 @@ class Cycle(RequestResponseCycle):
         await super().send(message)
 
     async def run_asgi(self, app: ASGI3Application) -> None:
-        extensions = cast("dict[str, object]", self.scope)  # ASGI lets applications add keys
+        extensions: Any = self.scope  # ASGI lets applications add keys
         extensions[CYCLE] = self
         try:
             await app(self.scope, self.receive, self.send)
@@ -139,7 +135,7 @@ class Cycle(RequestResponseCycle):
             await self.send_problem(problem)
 
     def _request_id(self) -> str:
-        extensions = cast("dict[str, object]", self.scope)
+        extensions: Any = self.scope
         known = extensions.get(REQUEST_ID)
         if isinstance(known, str):
             return known

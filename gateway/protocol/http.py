@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import httptools
@@ -146,7 +146,7 @@ class GuardedProtocol(GuardedConnection):
 
     def on_body(self, body: bytes) -> None:
         self.body_bytes += len(body)
-        cycle = cast("Cycle", self.latest)
+        cycle: Any = self.latest
         if cycle.response_complete:
             return
         cycle.body += body
@@ -156,7 +156,7 @@ class GuardedProtocol(GuardedConnection):
 
     def on_message_complete(self) -> None:
         self.phase = self.timed = NOTHING
-        cycle = cast("Cycle", self.latest)
+        cycle: Any = self.latest
         if cycle.response_complete:
             self.since = self.gate.now
         else:
@@ -210,7 +210,7 @@ class GuardedProtocol(GuardedConnection):
     def _cycle(self, version: str, scope: HTTPScope) -> Cycle:
         cycle = (Cycle if version == "1.1" else OldCycle)(
             scope=scope,
-            transport=cast("asyncio.Transport", self.outlet),
+            transport=self.outlet,  # type: ignore[arg-type]  # as much of one as a cycle uses
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,

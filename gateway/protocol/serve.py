@@ -75,7 +75,7 @@ async def serve(
         try:
             async with lifespan() if lifespan else contextlib.nullcontext():
                 signals.drain = server.stop
-                with _quiet_collector():
+                with quiet_collector():
                     await server.serve(sockets=[listening])
         except asyncio.CancelledError:
             if signals.received is None:
@@ -162,7 +162,7 @@ class DrainingServer(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _quiet_collector() -> Iterator[None]:
+def quiet_collector() -> Iterator[None]:
     """Take what start-up built out of the collector's sight and let it look less often."""
     thresholds = gc.get_threshold()
     gc.collect()

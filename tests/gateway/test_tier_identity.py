@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 
-from gateway.app import AUDIENCE
-from gateway.authorization_server import key_ring
 from gateway.choice import choose
 from gateway.composition import TierParts, load_contracts, open_tiers
 from gateway.config.secrets import SecretStore
 from gateway.identity.tokens import TokenIssuer
+from gateway.issuing import AUDIENCE, key_ring
 from gateway.stores import Stores
 from portico.client.tiers import TierClient
 from portico.deadline import Deadline

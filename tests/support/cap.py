@@ -171,6 +171,9 @@ def _products() -> dict[str, Any]:
         }
         for navigation in entity.navigations.values():
             elements[navigation.name] = _association(navigation, PRODUCTS)
+        if entity.etag:
+            now = {"=": "$now"}
+            elements[entity.etag] |= {"@odata.etag": True, "@cds.on.update": now}
         name = f"{PRODUCTS.namespace}.{entity.name}"
         definitions[name] = {"kind": "entity", "elements": elements}
     return {"definitions": definitions}
@@ -203,7 +206,52 @@ def _seed() -> dict[str, list[dict[str, Any]]]:
         text = {"Product": product.code, "Language": "EN", "ProductDescription": product.name}
         rows.setdefault(f"{PRODUCTS.namespace}.Product", []).append(record)
         rows.setdefault(f"{PRODUCTS.namespace}.ProductDescription", []).append(text)
+    for name, rowset in _billing_documents().items():
+        rows[f"API_BILLING_DOCUMENT_SRV.{name}"] = rowset
     return rows
+
+
+def _billing_documents() -> dict[str, list[dict[str, Any]]]:
+    """Return an invoice for each of three customers, and one that takes the last one back."""
+    documents, items = [], []
+    for number, customer in enumerate((17_100_001, 17_100_002, 17_100_003, 17_100_003), start=1):
+        key, takes_back = {"BillingDocument": str(90_000_000 + number)}, number == 4
+        documents.append(
+            {
+                **key,
+                "SoldToParty": str(customer),
+                "SDDocumentCategory": "N" if takes_back else "M",
+                "BillingDocumentType": "S1" if takes_back else "F2",
+                "CancelledBillingDocument": "90000003" if takes_back else "",
+                "BillingDocumentIsCancelled": number == 3,
+                "BillingDocumentDate": "2026-11-02",
+                "CreationDate": "2026-11-02",
+                "LastChangeDateTime": f"2026-11-0{number}T09:30:00Z",
+                "TransactionCurrency": "EUR",
+                "TotalNetAmount": "298.00",
+                "TaxAmount": "62.58",
+                "TotalGrossAmount": "360.58",
+                "AccountingPostingStatus": "C",
+                "InvoiceClearingStatus": "C" if number == 1 else "A",
+            }
+        )
+        items.append(
+            {
+                **key,
+                "BillingDocumentItem": "10",
+                "SalesDocument": str(number),
+                "SalesDocumentItem": "10",
+                "Material": "GRINDER-M1",
+                "BillingDocumentItemText": "Burr grinder M1",
+                "BillingQuantity": "2",
+                "BillingQuantityUnit": "PC",
+                "TransactionCurrency": "EUR",
+                "NetAmount": "298.00",
+                "GrossAmount": "360.58",
+                "TaxAmount": "62.58",
+            }
+        )
+    return {"A_BillingDocument": documents, "A_BillingDocumentItem": items}
 
 
 def _free_port() -> int:

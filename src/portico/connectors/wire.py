@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field
 
+from portico import __version__
 from portico.connectors.failures import (
     BrokenError,
     ConnectorError,
@@ -23,6 +24,7 @@ from portico.connectors.messages import Answer
 from portico.deadline import Deadline
 from portico.transport.pool import PooledTransport
 from portico.transport.tls import client_context
+from portico.transport.wire import Incoming, Outgoing
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 # The share of a deadline that finding a free or new connection may use.
@@ -31,8 +33,17 @@ CONNECT_SHARE = 0.9
 IDLE_SECONDS = 4.0
 # Requests that may wait for a connection, for each connection there is.
 WAITING_PER_CONNECTION = 10
-# A query that is sent as it is: nothing in it needs quoting, nor is it a fragment (RFC 3986, 3.4).
-_QUOTED_QUERY = re.compile(r"[\w.~!$&'()*+,;=:@/?%-]+", re.ASCII)
+# The origins whose parsed URLs are kept.
+MAX_ORIGINS = 8
+# A path and query that are sent as they are: nothing in them needs quoting (RFC 3986, 3.3 and 3.4).
+_PLAIN_TARGET = re.compile(r"/(?:[\w.~!$&'()*+,;=:@/?-]++|%[0-9A-Fa-f]{2})*+", re.ASCII)
+_SCHEMES = frozenset({"http", "https"})
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_FIELDS = (
+    (b"accept-encoding", b"gzip, deflate"),
+    (b"connection", b"keep-alive"),
+    (b"user-agent", f"portico/{__version__}".encode()),
+)
 
 
 class ConnectionSettings(BaseModel):
@@ -55,15 +66,18 @@ class ConnectionSettings(BaseModel):
 class Wire:
     """Sends one request and reads its whole answer.
 
-    `asked` is the address of the last request, `server_date` the Date of the last answer.
+    `asked` is the address of the last request, `server_date` the Date of the last answer. Cookies
+    are kept: some systems log on anew whom they do not know by one.
     """
 
-    def __init__(self, http: httpx.AsyncClient, *, system: str, connect_seconds: float) -> None:
+    def __init__(self, transport: PooledTransport, *, system: str, connect_seconds: float) -> None:
         self.system = system
         self.asked = ""
         self.server_date = ""
-        self._http = http
+        self._transport = transport
         self._connect_seconds = connect_seconds
+        self._cookies = httpx.Cookies()
+        self._origins: dict[str, httpx.URL] = {}
 
     async def exchange(
         self,
@@ -81,49 +95,101 @@ class Wire:
                 f"the time ran out before {self.system} was asked", system=self.system
             )
         self.asked = url.partition("?")[0]
-        waiting = remaining * CONNECT_SHARE
-        connecting = min(self._connect_seconds, waiting)
-        timeout = httpx.Timeout(remaining, connect=connecting, pool=waiting)
         with map_exceptions(self.system):
-            request = self._request(method, url, headers, content, timeout)
-            # httpx limits each wait for bytes; only this limits the sum of them.
+            request = self._request(method, url, headers, content or b"", remaining)
+            # The transport limits each wait for bytes; only this limits the sum of them.
             async with asyncio.timeout(remaining):
-                return await self._read(await self._http.send(request, stream=True))
+                response = await self._transport.exchange(request)
+                answer = await self._read(response)
+            if "set-cookie" in answer.headers:
+                response.request = httpx.Request(method, url)
+                self._cookies.extract_cookies(response)
+        self.server_date = answer.headers.get("date", "")
+        return answer
 
     def _request(
         self,
         method: str,
         url: str,
         headers: Mapping[str, str],
-        content: bytes | None,
-        timeout: httpx.Timeout,
-    ) -> httpx.Request:
-        """Return the request. httpx looks at each character of a URL, and queries are long."""
-        address, _, query = url.partition("?")
-        quoted = _QUOTED_QUERY.fullmatch(query) is not None
-        request = self._http.build_request(
-            method, address if quoted else url, headers=headers, content=content, timeout=timeout
-        )
-        if quoted:
-            request.extensions["target"] = request.url.raw_path + b"?" + query.encode()
-        return request
+        content: bytes,
+        remaining: float,
+    ) -> Outgoing:
+        address, target = self._address(url)
+        waiting = remaining * CONNECT_SHARE
+        connecting = min(self._connect_seconds, waiting)
+        timeouts = {"connect": connecting, "read": remaining, "write": remaining, "pool": waiting}
+        fields = [(b"host", address.netloc), *_FIELDS]
+        if "accept" not in headers:
+            fields.append((b"accept", b"*/*"))
+        if content or method in _WITH_BODY:
+            fields.append((b"content-length", b"%d" % len(content)))
+        fields += [(name.encode("ascii"), _field_value(value)) for name, value in headers.items()]
+        if self._cookies and "cookie" not in headers:
+            fields += self._cookie_fields(url)
+        extensions = {"timeout": timeouts, "target": target}
+        return Outgoing(method, address, fields, content, extensions)
 
-    async def _read(self, response: httpx.Response) -> Answer:
+    def _address(self, url: str) -> tuple[httpx.URL, bytes]:
+        """Return a URL of the right origin, and the target to ask it for.
+
+        httpx looks at each character of a URL, and queries are long; most need nothing done.
+        """
+        end = url.find("/", url.find("//") + 2)
+        origin, target = url[:end], url[end:]
+        if end < 0 or _PLAIN_TARGET.fullmatch(target) is None or "/." in target:
+            whole = httpx.URL(url)
+            if whole.scheme not in _SCHEMES or not whole.host:
+                raise httpx.UnsupportedProtocol(f"{whole.scheme or 'nothing'} is not spoken here")
+            return whole, whole.raw_path
+        known = self._origins.get(origin)
+        if known is None:
+            known, _ = self._address(origin)
+            # A token may name another origin than the last one did; never many.
+            if len(self._origins) >= MAX_ORIGINS:
+                self._origins.clear()
+            self._origins[origin] = known
+        return known, target.encode("ascii")
+
+    def _cookie_fields(self, url: str) -> list[tuple[bytes, bytes]]:
+        """Return the field with the cookies that go to a URL."""
+        request = httpx.Request("GET", url)
+        self._cookies.set_cookie_header(request)
+        return [(b"cookie", value.encode()) for value in request.headers.get_list("cookie")]
+
+    async def _read(self, response: Incoming) -> Answer:
+        headers = httpx.Headers(response.fields)
+        if isinstance(response.body, bytes) and "content-encoding" not in headers:
+            body = response.body
+            self._check_size(body)
+        else:
+            body = await self._collected(response)
+        return Answer(status=response.status_code, headers=headers, body=body)
+
+    async def _collected(self, response: httpx.Response) -> bytes:
+        """Return a body that comes in parts, or packed."""
         body = bytearray()
         try:
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise BrokenError(
-                        f"{self.system} answered with more than {MAX_ANSWER_BYTES} bytes"
-                    )
+                self._check_size(body)
         finally:
             await response.aclose()
-        self.server_date = response.headers.get("date", "")
-        return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
+        return bytes(body)
+
+    def _check_size(self, body: bytes | bytearray) -> None:
+        if len(body) > MAX_ANSWER_BYTES:
+            raise BrokenError(f"{self.system} answered with more than {MAX_ANSWER_BYTES} bytes")
 
     def __repr__(self) -> str:
         return f"<Wire to {self.system}>"
+
+
+def _field_value(value: str) -> bytes:
+    try:
+        return value.encode("ascii")
+    except UnicodeEncodeError:
+        return value.encode()  # as httpx does
 
 
 @asynccontextmanager
@@ -136,10 +202,8 @@ async def open_wire(settings: ConnectionSettings, system: str) -> AsyncIterator[
         tls=client_context(settings.ca_file),
     )
     # Proxies of the environment are not heeded: where a system is, the configuration says.
-    async with httpx.AsyncClient(
-        transport=transport, trust_env=False, follow_redirects=False
-    ) as http:
-        yield Wire(http, system=system, connect_seconds=settings.connect_timeout_seconds)
+    async with transport:
+        yield Wire(transport, system=system, connect_seconds=settings.connect_timeout_seconds)
 
 
 # What httpx says, in the order it is looked up: the special before the general.

@@ -56,7 +56,7 @@ def check(
         wrong = _check_headers(answer, headers)
         if wrong:
             return wrong
-    if answer.media:
+    if answer.media.declared:
         return _check_content(answer, status, media_type, body)
     if body is None or (body is ABSENT and not media_type):
         return []

@@ -51,6 +51,9 @@ class Compiler:
         self._bundle = bundle
         self._reject_unknown_query = reject_unknown_query
         self._findings: list[Finding] = []
+        # Most operations share their errors, and each is compiled once. Ids stay while the
+        # document does.
+        self._answered: dict[tuple[str, int], Answer] = {}
         try:
             self._requests = SchemaSet(document, "request")
             self._responses = SchemaSet(document, "response")
@@ -178,14 +181,21 @@ class Compiler:
             if status.startswith("x-"):
                 continue
             response = resolve(self._document, described)
-            at = (*pointer, "responses", status)
-            answers[status.upper() if status != "default" else status] = Answer(
-                status=status,
-                media=self._answer_media(at, response),
-                headers=self._answer_headers(at, response),
-                shapers=self._answer_shapers(response),
-            )
+            known = (status, id(response))
+            if known not in self._answered:
+                at = (*pointer, "responses", status)
+                self._answered[known] = self._answer(at, status, response)
+            name = status if status == "default" else status.upper()
+            answers[name] = self._answered[known]
         return answers
+
+    def _answer(self, at: Pointer, status: str, response: Mapping[str, Any]) -> Answer:
+        return Answer(
+            status=status,
+            media=self._answer_media(at, response),
+            headers=self._answer_headers(at, response),
+            shapers=self._answer_shapers(response),
+        )
 
     def _answer_media(
         self, at: Pointer, response: Mapping[str, Any]

@@ -24,7 +24,6 @@ from portico.contract.security import (
 from portico.contract.source import FileCache
 from portico.contract.sources import Source, sources_of
 from portico.contract.upgrade import upgrade
-from portico.contract.validate import validate
 
 TIERS = ("system", "process", "experience")
 _FILE_NAME = re.compile(r"([a-z][a-z0-9-]*)\.v([1-9][0-9]*)\.(?:yaml|yml|json)\Z")
@@ -146,6 +145,10 @@ def load_foreign(
 
 def _valid(bundled: Bundle) -> Bundle:
     """Return a document that rules can look into; raises ContractError for any other."""
+    # Imported where a document is read: the tool chain takes long to load, and commands that read
+    # no contract are many.
+    from portico.contract.validate import validate  # noqa: PLC0415
+
     try:
         findings = find_circles(bundled) or validate(bundled)
     except RecursionError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urljoin
 
@@ -61,6 +62,7 @@ def base_within(node: Mapping[str, Any], base: str) -> str:
     return join(base, own).partition("#")[0]
 
 
+@lru_cache(maxsize=4096)
 def pointer_parts(fragment: str) -> Pointer | None:
     """Return the parts of a JSON pointer in a URI fragment (RFC 6901, 6), None if it is none."""
     if not fragment:

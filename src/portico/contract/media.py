@@ -113,9 +113,6 @@ class MediaTable(Generic[T]):
         if any(";" in media_type for media_type, _ in self.declared):
             self._exact = {}
 
-    def __bool__(self) -> bool:
-        return bool(self.declared)
-
     def names(self) -> list[str]:
         return [media_type for media_type, _ in self.declared]
 

@@ -76,7 +76,7 @@ class Operation:
 
     @property
     def reads_body(self) -> bool:
-        return bool(self.contents)
+        return bool(self.contents.declared)
 
     def check_accept(self, headers: Mapping[bytes, bytes]) -> None:
         """Raise 406 when the operation produces nothing that `Accept` takes."""
@@ -126,7 +126,7 @@ class Operation:
         validator = self.validator
         if body:
             # Content sent to an operation that declares none has no meaning (RFC 9110, 9.3.1).
-            if self.contents:
+            if self.contents.declared:
                 validator = self._read_body(document, headers, body)
         elif self.body_required:
             raise Problem(MISSING_CONTENT)

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 import jsonschema_rs
-from openapi_schema_validator import OAS31_BASE_DIALECT_ID, OAS32_BASE_DIALECT_ID
 
 from portico.contract.bundle import target
 from portico.contract.directions import Direction, Hidden
@@ -65,11 +64,14 @@ _2019 = Dialect(
 _7 = Dialect(
     "http://json-schema.org/draft-07/schema", jsonschema_rs.Draft7Validator, jsonschema_rs.Draft7
 )
-# The dialects of OpenAPI are 2020-12 with annotations. A 3.0 document is converted to it.
+# Those of OpenAPI 3.1 and 3.2 are 2020-12 with annotations. A 3.0 document is converted to it.
+_OPENAPI_DIALECTS = (
+    "https://spec.openapis.org/oas/3.1/dialect/base",
+    "https://spec.openapis.org/oas/3.2/dialect/2025-09-17",
+)
 DIALECTS: Mapping[str, Dialect] = {
     _2020.uri: _2020,
-    OAS31_BASE_DIALECT_ID: _2020,
-    OAS32_BASE_DIALECT_ID: _2020,
+    **dict.fromkeys(_OPENAPI_DIALECTS, _2020),
     _2019.uri: _2019,
     _7.uri: _7,
 }

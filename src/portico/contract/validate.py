@@ -40,15 +40,14 @@ class _SchemasElsewhere(keywords.KeywordValidator):
     and headers, recurses without end on lists of lists, and takes most of the time.
     """
 
-    def __call__(
-        self, schema: Any, require_properties: bool = True, meta_checked: bool = False
-    ) -> Iterator[Any]:
-        del schema, require_properties, meta_checked
+    def __call__(self, *_: Any) -> Iterator[Any]:
         return iter(())
 
 
 def _without_schemas(base: type[SpecValidator]) -> type[SpecValidator]:
-    keyword_validators = {**base.keyword_validators, "schema": _SchemasElsewhere}
+    # Of schemas and responses it looks at nothing else than the schemas in them.
+    elsewhere = dict.fromkeys(("schema", "schemas", "responses"), _SchemasElsewhere)
+    keyword_validators = {**base.keyword_validators, **elsewhere}
     return type(base.__name__, (base,), {"keyword_validators": keyword_validators})
 
 

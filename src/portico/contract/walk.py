@@ -124,10 +124,15 @@ def member(kind: str, key: str) -> tuple[Shape, str] | None:
 
 def objects_in(node: Mapping[str, Any], kind: str) -> Iterator[tuple[Any, Pointer, str]]:
     """Yield each object directly inside another, with the way to it and its kind."""
+    members = _KINDS[kind]
+    others = members.get("*")
     for key, value in node.items():
-        found = member(kind, key)
+        # As `member` does, without a call for each key: documents are walked again and again.
+        found = members.get(key)
         if found is None:
-            continue
+            if others is None or key.startswith("x-"):
+                continue
+            found = others
         shape, inner = found
         if shape == "one" and not isinstance(value, list):
             yield value, (key,), inner

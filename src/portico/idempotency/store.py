@@ -161,9 +161,9 @@ class IdempotencyStore:
             raise
         return self.interpret(prepared, reply)
 
-    def interpret(self, prepared: Prepared, reply: object) -> Claim | Standing:
+    def interpret(self, prepared: Prepared, reply: Any) -> Claim | Standing:
         """Return what the reply of a claim means, the one of `idempotency_commit`."""
-        word, epoch, left_ms, raw = cast("tuple[bytes, bytes, int, bytes]", reply)
+        word, epoch, left_ms, raw = reply
         if word == b"CLAIMED" and not raw:
             return self._claimed(prepared, epoch)
         verdict = Verdict(word.decode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import cycle
 
@@ -53,10 +53,10 @@ class Node:
         lane = self._only or self._next()
         return lane.submit(packed, timeout_seconds, repeatable=repeatable)
 
-    async def ask(
+    def ask(
         self, request: Request, timeout_seconds: float, *, asking: bool = False
-    ) -> object:
-        """Return the reply to a request. Raises ErrorReply, RedisUnavailable.
+    ) -> Awaitable[object]:
+        """Return the reply to a request, when awaited. Raises ErrorReply, RedisUnavailable.
 
         `asking` says that the server does not own the slot yet: it asks for an ASKING before.
         """
@@ -65,9 +65,8 @@ class Node:
         if asking:
             lane.submit(ASKING, timeout_seconds).retrieve()
         if acknowledging:
-            return await acknowledging.ask(request, timeout_seconds)
-        waiting = lane.submit(request.packed, timeout_seconds, repeatable=request.repeatable)
-        return await waiting.future
+            return acknowledging.ask(request, timeout_seconds)
+        return lane.submit(request.packed, timeout_seconds, repeatable=request.repeatable).future
 
     async def load(self, script: Script, timeout_seconds: float) -> None:
         """Give the server a script, once for all who miss it now."""

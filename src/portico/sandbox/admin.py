@@ -25,6 +25,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portico.sandbox.faults import Faults
+from portico.sandbox.permissions import UnknownResourceError
 from portico.sandbox.running import Running
 from portico.sandbox.webhooks import Endpoint
 
@@ -78,7 +79,7 @@ async def _steer(systems: Mapping[str, Running], action: Action, request: Reques
         return JSONResponse({"error": f"the systems are {', '.join(systems)}"}, status_code=404)
     try:
         return await action(request, running)
-    except ValidationError as error:
+    except (ValidationError, UnknownResourceError) as error:
         return JSONResponse({"error": str(error)}, status_code=422)
 
 

@@ -21,7 +21,8 @@ class Faults(BaseModel):
     """The faults of one system, all of them off. Numbers are of requests that are still to meet it.
 
     `lost_responses` and `held_responses` count writes only: they take effect, and then the
-    connection is reset, or nothing comes any more. `for_seconds` ends them all by itself.
+    connection is reset, or nothing comes any more. `no_access` and `read_only` name what
+    the credential may not do, as the vendor names it. `for_seconds` ends them all by itself.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -35,6 +36,8 @@ class Faults(BaseModel):
     held_responses: int = Field(default=0, ge=0)
     webhooks_twice: bool = False
     webhooks_out_of_order: bool = False
+    no_access: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
     for_seconds: float | None = Field(default=None, gt=0, le=3600)
 
 
@@ -50,7 +53,8 @@ class FaultyApp:
         self.requests = 0
 
     def set(self, faults: Faults) -> None:
-        """Let these go wrong from now on, and nothing else."""
+        """Let these go wrong from now on, and nothing else; raises UnknownResourceError."""
+        self._sandbox.permissions.take(no_access=faults.no_access, read_only=faults.read_only)
         self.faults = faults
         now = self._clock()
         self._unavailable_until = now + faults.unavailable_seconds

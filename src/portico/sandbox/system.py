@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from portico.sandbox.company import Company
+from portico.sandbox.permissions import Permissions
 from portico.sandbox.state import State
 from portico.sandbox.webhooks import Webhooks
 
@@ -26,6 +27,11 @@ class SystemSandbox(Protocol):
     @property
     def webhooks(self) -> Webhooks | None:
         """The webhooks of the system, None if it has none."""
+        ...
+
+    @property
+    def permissions(self) -> Permissions:
+        """What the credential may do; the sandbox refuses the rest as the vendor does."""
         ...
 
     @property

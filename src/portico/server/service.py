@@ -110,8 +110,10 @@ class Service:
         """Fill in the media type, drop what responses never carry, and check the rest."""
         answer = operation.find_answer(reply.status)
         body = reply.body
-        if not reply.media_type and body is not None and answer is not None and answer.media:
-            reply.media_type = answer.media.declared[0][0]
+        if not reply.media_type and body is not None and answer is not None:
+            declared = answer.media.declared
+            if declared:
+                reply.media_type = declared[0][0]
         if answer is not None and answer.shapers:
             shaper = answer.shapers.get(reply.media_type)
             if shaper is not None:

@@ -79,7 +79,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; see httpx.AsyncBaseTransport."""
-        outgoing = request if isinstance(request, Outgoing) else Outgoing.of(request)
+        return await self.exchange(
+            request if isinstance(request, Outgoing) else Outgoing.of(request)
+        )
+
+    async def exchange(self, outgoing: Outgoing) -> Incoming:
+        """Send a request and return the response, its body perhaps still to come."""
         exchange = Exchange(outgoing, _render_head(outgoing), self._slots)
         if not self._slots.take():
             await self._slots.wait(exchange.seconds("pool"))

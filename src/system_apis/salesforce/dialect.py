@@ -143,6 +143,7 @@ DIALECT = Dialect(
         Rule(failure=ConflictError, code="FAILED_ACTIVATION"),
         Rule(failure=ConflictError, code="ENTITY_IS_LOCKED"),
         Rule(failure=NotPermittedError, code="INSUFFICIENT_ACCESS_OR_READONLY"),
+        Rule(failure=NotPermittedError, code="INVALID_FIELD_FOR_INSERT_UPDATE"),
         Rule(failure=BrokenError, code="MALFORMED_QUERY"),
         Rule(failure=BrokenError, code="INVALID_FIELD"),
         Rule(failure=BrokenError, code="INVALID_TYPE"),

@@ -1,9 +1,9 @@
 """Who we are to an S/4HANA: a user or a client, and the CSRF token that every write carries.
 
 The token belongs to the session of its cookies and is valid for all services, so it is fetched
-once and sent with them. When the session ends, a write is answered 403 with `x-csrf-token:
-Required`; then the token is fetched again, once. Behind a load balancer the cookies are also what
-leads back to the same server.
+once, from the service that is written to first: a user may have that one alone. When the session
+ends, a write is answered 403 with `x-csrf-token: Required`; then the token is fetched again, once.
+Behind a load balancer the cookies are also what leads back to the same server.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from portico.connectors.failures import BrokenError
 from portico.connectors.messages import Errand, Request, read
 from portico.connectors.wire import Wire
 from system_apis.sap.dialect import DIALECT
-from system_apis.sap.s4 import SALES_ORDERS, SYSTEM
+from system_apis.sap.s4 import SERVICES, SYSTEM
 
 TOKEN = "x-csrf-token"  # noqa: S105  # the name of a header field
 
@@ -27,7 +27,7 @@ class CSRFCredentials:
     def __init__(self, inner: Credentials, wire: Wire, base_url: str) -> None:
         self._inner = inner
         self._wire = wire
-        self._url = f"{base_url.rstrip('/')}/{SALES_ORDERS.path}/"
+        self._base_url = base_url.rstrip("/")
         self._session: dict[str, str] | None = None
         self._known: Authorization | None = None
         self._fetching = asyncio.Lock()
@@ -38,7 +38,7 @@ class CSRFCredentials:
             return known
         async with self._fetching:
             if self._session is None:
-                self._session = await self._fetch(known, errand)
+                self._session = await self._fetch(request, known, errand)
             session = self._session
         return Authorization(headers={**known.headers, **session}, base_url=known.base_url)
 
@@ -57,10 +57,13 @@ class CSRFCredentials:
     async def aclose(self) -> None:
         await self._inner.aclose()
 
-    async def _fetch(self, known: Authorization, errand: Errand) -> dict[str, str]:
+    async def _fetch(
+        self, request: Request, known: Authorization, errand: Errand
+    ) -> dict[str, str]:
+        service = next(each for each in SERVICES if request.path.startswith(each.path))
         headers = {**known.headers, TOKEN: "Fetch", "accept": "application/json"}
         answer = await self._wire.exchange(
-            "GET", self._url, headers=headers, deadline=errand.deadline
+            "GET", f"{self._base_url}/{service.path}/", headers=headers, deadline=errand.deadline
         )
         failure = classify(DIALECT, read("fetch a CSRF token", ""), answer)
         if failure is not None:

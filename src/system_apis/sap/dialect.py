@@ -18,6 +18,7 @@ from portico.connectors.failures import (
     ConflictError,
     LockedError,
     MissingError,
+    NotPermittedError,
     RefusedError,
     UnauthenticatedError,
 )
@@ -29,7 +30,8 @@ from system_apis.sap.s4 import SYSTEM
 MAX_MESSAGES = 20
 _CSRF = "x-csrf-token: Required"
 _LOCKED = "V1/042"
-_CONFLICT, _MISSING = "HTTP 412", "HTTP 404"
+# What a part of a batch says with its status alone.
+_BY_STATUS = {403: NotPermittedError, 404: MissingError, 412: ConflictError}
 
 
 def read_reason(answer: Answer) -> Reason | None:
@@ -46,7 +48,7 @@ def read_reason(answer: Answer) -> Reason | None:
 
 def _of_part(inner: Answer) -> Reason:
     found = _from_body(inner) or Reason(message=f"{SYSTEM} answered {inner.status} in a batch")
-    if inner.status in (404, 412):
+    if inner.status in _BY_STATUS:
         return Reason(message=found.message, code=f"HTTP {inner.status}")
     return found
 
@@ -97,8 +99,7 @@ DIALECT = Dialect(
     rules=(
         Rule(failure=UnauthenticatedError, code=_CSRF),
         Rule(failure=LockedError, code=_LOCKED),
-        Rule(failure=ConflictError, code=_CONFLICT),
-        Rule(failure=MissingError, code=_MISSING),
+        *(Rule(failure=failure, code=f"HTTP {status}") for status, failure in _BY_STATUS.items()),
         # A precondition was required, and our request had none.
         Rule(failure=BrokenError, status=428),
         # Of a batch: everything else is a rule of the system.

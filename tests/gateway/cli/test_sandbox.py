@@ -100,6 +100,8 @@ def test_the_sandboxes_of_a_gateway_are_steered_by_who_owns_its_data(
         mode = stat.S_IMODE(file.stat().st_mode)
         admin = json.loads(file.read_text())["url"]
         shown = json.loads(steer("show", "--json").out)["stripe"]
+        taken = steer("fault", "stripe", "no-access=invoice,charge")
+        unknown = steer("fault", "stripe", "no-access=invoices")
         fault = steer("fault", "stripe", "unavailable", "--for", "60s")
         answer = http.get(f"{shown['url']}/v1/customers")
         checked = portico("doctor", "--config", config, "stripe")
@@ -109,6 +111,8 @@ def test_the_sandboxes_of_a_gateway_are_steered_by_who_owns_its_data(
     gone = steer("calm", "stripe")
 
     assert (mode, file.exists()) == (0o600, False)
+    assert taken.out == "stripe: no-access invoice,charge\n"
+    assert "invoices is not one of charge, customer, " in unknown.err
     assert fault.out == "stripe: unavailable 60.0, for seconds 60.0\n"
     assert (answer.status_code, after.status_code) == (503, 401)
     # The doctor examines the sandbox that runs, not another one.
@@ -126,6 +130,7 @@ def test_the_sandboxes_of_a_gateway_are_steered_by_who_owns_its_data(
         (["latency"], {"latency_seconds": 1.0}),
         (["resets", "--for", "1m"], {"resets": 1_000_000_000, "for_seconds": 60.0}),
         (["unavailable", "--for", "5s"], {"unavailable_seconds": 5.0, "for_seconds": 5.0}),
+        (["no-access=invoice,charge"], {"no_access": ("invoice", "charge")}),
         (["webhooks-twice", "lost-responses"], {"webhooks_twice": True, "lost_responses": 1}),
     ],
 )
@@ -139,7 +144,9 @@ def test_faults_are_what_the_words_say(words: list[str], document: dict[str, obj
     assert Faults.model_validate(found)
 
 
-@pytest.mark.parametrize("word", ["fire", "throttled=many", "webhooks-twice=2", "latency=-1"])
+@pytest.mark.parametrize(
+    "word", ["fire", "throttled=many", "webhooks-twice=2", "latency=-1", "no-access"]
+)
 def test_a_fault_that_is_none_is_a_usage_error(portico: Run, word: str) -> None:
     done = portico("sandbox", "fault", "stripe", word)
 

@@ -10,7 +10,9 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from gateway.upstream import ForwardedResponse, ForwardRequest, Upstream, UpstreamOptions
+from gateway.upstream.messages import ForwardedResponse, ForwardRequest
+from gateway.upstream.options import UpstreamOptions
+from gateway.upstream.upstream import Upstream
 from portico.deadline import Deadline
 from portico.trace import Trace
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.upstream import ForwardedResponse, UpstreamProblem
+from gateway.upstream.failures import UpstreamProblem
+from gateway.upstream.messages import ForwardedResponse
 from portico.problems import BAD_UPSTREAM, DEADLINE_EXCEEDED
 from tests.gateway.upstream.doubles import (
     OK,

@@ -8,7 +8,8 @@ import socket
 
 import pytest
 
-from gateway.upstream import Upstream, UpstreamProblem
+from gateway.upstream.failures import UpstreamProblem
+from gateway.upstream.upstream import Upstream
 from portico.problems import BAD_UPSTREAM, DEADLINE_EXCEEDED, SYSTEM_UNAVAILABLE
 from tests.gateway.upstream.doubles import (
     OK,

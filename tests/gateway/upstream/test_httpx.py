@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.upstream import Upstream, UpstreamOptions, UpstreamProblem
+from gateway.upstream.failures import UpstreamProblem
+from gateway.upstream.options import UpstreamOptions
+from gateway.upstream.upstream import Upstream
 from portico.problems import BAD_UPSTREAM, DEADLINE_EXCEEDED, SYSTEM_UNAVAILABLE, ProblemType
 from portico.transport.pool import PooledTransport
 from portico.transport.wire import Incoming, Outgoing

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream import Origin, TrustedProxies, resolve_origin
-from gateway.upstream.origin import Hop, origin_writer, parse_forwarded
+from gateway.upstream.origin import (
+    Hop,
+    Origin,
+    TrustedProxies,
+    origin_writer,
+    parse_forwarded,
+    resolve_origin,
+)
 from tests.gateway.upstream.doubles import request
 
 NOBODY = TrustedProxies()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.upstream import UpstreamOptions
+from gateway.upstream.options import UpstreamOptions
 from gateway.upstream.request_headers import RequestHeaders
 from portico.problems import LOOP_DETECTED, MALFORMED_REQUEST, NOT_IMPLEMENTED, Problem
 from tests.gateway.upstream.doubles import request

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from gateway.upstream import UpstreamOptions
 from gateway.upstream.locations import public_locations
+from gateway.upstream.options import UpstreamOptions
 from gateway.upstream.response_headers import ResponseHeaders
 
 

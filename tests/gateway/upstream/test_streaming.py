@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.upstream import UpstreamProblem
+from gateway.upstream.failures import UpstreamProblem
 from portico.problems import (
     BAD_UPSTREAM,
     CONTENT_TOO_LARGE,

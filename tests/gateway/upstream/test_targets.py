@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway.upstream import Upstream, UpstreamOptions
+from gateway.upstream.options import UpstreamOptions
 from gateway.upstream.targets import Rotation, Target
+from gateway.upstream.upstream import Upstream
 
 
 class Clock:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway.upstream import UpstreamProblem
+from gateway.upstream.failures import UpstreamProblem
 from portico.problems import BAD_UPSTREAM
 from tests.gateway.upstream.doubles import Wire, always, request, serving, upstream
 

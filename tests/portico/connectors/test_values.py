@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
 from types import ModuleType
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -33,7 +34,7 @@ from portico.connectors.failures import (
     UnavailableError,
     UnreachableError,
 )
-from portico.connectors.messages import Answer, read, write
+from portico.connectors.messages import Answer, quoted, read, write
 from portico.connectors.record import Record
 from portico.deadline import Deadline
 from portico.problems import Problem
@@ -48,10 +49,15 @@ UNKEYED = write("post", "x", json={})
 
 @pytest.mark.parametrize(
     "module",
-    [batches, exact_json, moments, money, pages, connector, forms, parameters, queries],
+    [batches, exact_json, messages, moments, money, pages, connector, forms, parameters, queries],
 )
 def test_examples_hold(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
+
+
+@given(st.text())
+def test_a_text_is_quoted_as_the_standard_library_does(text: str) -> None:
+    assert quoted(text) == quote(text, safe="")
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=4))

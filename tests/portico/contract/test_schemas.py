@@ -6,8 +6,10 @@ import time
 from typing import Any
 
 import pytest
+from openapi_schema_validator import OAS31_BASE_DIALECT_ID, OAS32_BASE_DIALECT_ID
 
 from portico.contract import ContractError, Operation
+from portico.contract.schemas import DIALECTS
 from tests.portico.contract.documents import (
     ask,
     document,
@@ -31,6 +33,10 @@ def _takes(asked: Operation, raw: bytes) -> bool:
         assert getattr(problem, "status", 0) == 422
         return False
     return True
+
+
+def test_the_dialects_of_openapi_are_those_of_the_tool_chain() -> None:
+    assert {OAS31_BASE_DIALECT_ID, OAS32_BASE_DIALECT_ID} <= set(DIALECTS)
 
 
 @pytest.mark.parametrize(

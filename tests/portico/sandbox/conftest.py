@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from portico.sandbox.admin import admin_app
 from portico.sandbox.company import Company
+from portico.sandbox.permissions import Permissions
 from portico.sandbox.running import Running, run_sandboxes, serve_on_loopback
 from portico.sandbox.state import State
 from portico.sandbox.system import Secret
@@ -28,6 +29,7 @@ class NotesSandbox:
 
     def __init__(self, state: State, secret: Secret) -> None:
         self.state = state
+        self.permissions = Permissions(["notes"])
         self.tokens = {secret("notes")}
         self.webhooks = Webhooks(lambda secret, body: {"x-signed": f"{secret}:{len(body)}"})
         paths = ("/notes", "/free")
@@ -37,6 +39,10 @@ class NotesSandbox:
     async def _notes(self, request: Request) -> Response:
         if request.headers.get("x-token") not in self.tokens:
             return JSONResponse({}, status_code=401)
+        if not self.permissions.may_read("notes"):
+            return JSONResponse({}, status_code=403)
+        if request.method == "POST" and not self.permissions.may_write("notes"):
+            return JSONResponse({}, status_code=403)
         if request.method == "POST":
             number = str(self.state.next_number("notes"))
             self.state.table("notes")[number] = await request.json()

@@ -66,6 +66,26 @@ async def test_what_no_limit_counts_is_not_throttled(frame: Frame) -> None:
     assert (free.status_code, refused.status_code) == (200, 429)
 
 
+async def test_a_permission_is_taken_away_and_given_back(frame: Frame) -> None:
+    await frame.set_faults(read_only=["notes"])
+    read, write = await frame.read(), await frame.write("refused")
+    await frame.set_faults(no_access=["notes"], for_seconds=0.2)
+    hidden = await frame.read()
+    await asyncio.sleep(0.25)
+
+    assert (read.status_code, write.status_code, hidden.status_code) == (200, 403, 403)
+    assert (await frame.write("kept")).json() == [{"text": COMPANY}, {"text": "kept"}]
+
+
+async def test_a_permission_for_what_is_not_there_changes_nothing(frame: Frame) -> None:
+    await frame.set_faults(latency_seconds=0.01)
+    answer = await frame.set_faults(no_access=["notices"])
+
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "notices is not one of notes"
+    assert frame.running["notes"].faulty.faults == Faults(latency_seconds=0.01)
+
+
 async def test_the_system_is_unavailable_for_a_time(frame: Frame) -> None:
     await frame.set_faults(unavailable_seconds=0.2)
     assert (await frame.read()).status_code == 503

@@ -27,7 +27,9 @@ function csrf(request, response, next) {
 }
 
 cds.on('bootstrap', app => {
-  app.use('/sap/opu/odata', csrf)
+  app.use(['/sap/opu/odata', '/sap/opu/odata4'], csrf)
+  // As a restart does.
+  app.post('/forget-sessions', (_, response) => { tokens.clear(); response.sendStatus(204) })
   app.use(v2({ path: 'sap/opu/odata/sap' }))
 })
 

@@ -58,21 +58,34 @@ async def test_another_company_is_a_matter_of_the_realm(sandbox: Running, tmp_pa
     assert all("realm_id" in check.remedy for check in lacking)
 
 
-@pytest.mark.parametrize(
-    ("code", "remedy"), [("120", "administrator of the company"), ("6190", "subscription")]
-)
-async def test_what_the_company_does_not_allow_is_named(
-    script: Script, tmp_path: Path, code: str, remedy: str
-) -> None:
-    fault = {"Fault": {"Error": [{"Message": "Authorization Failure", "code": code}]}}
+@pytest.mark.parametrize("entity", ["Customer", "Item", "Invoice", "Payment"])
+async def test_what_the_user_may_not_see_is_named(company: Company, entity: str) -> None:
+    company.running.faulty.set(Faults(no_access=(entity,)))
+    check = await failing(doctor, company.books)
+
+    assert check.detail.startswith(f"{doctor.SCOPE}: {entity}: Authorization Failure")
+    assert "administrator of the company" in check.remedy
+
+
+async def test_an_app_without_the_scope_is_told_so(company: Company) -> None:
+    company.running.faulty.set(Faults(no_access=(doctor.SCOPE,)))
+    lacking = [check for check in await examine(doctor, company.books) if not check.well]
+
+    assert [check.name for check in lacking] == ["permission"] * 4
+    assert all("ApplicationAuthorizationFailed" in check.detail for check in lacking)
+    assert all(doctor.SCOPE in check.remedy for check in lacking)
+
+
+async def test_a_subscription_that_ended_is_named(script: Script, tmp_path: Path) -> None:
+    fault = {"Fault": {"Error": [{"Message": "Invalid Company Status", "code": "6190"}]}}
     forbidden = answer(403, json.dumps(fault).encode(), "content-type: application/json")
     script.answers = [TOKEN, EMPTY, EMPTY, forbidden, EMPTY]
     url = f"http://127.0.0.1:{script.port}"
     async with resources(settings_for(url, tmp_path)) as books:
         check = await failing(doctor, books)
 
-    assert ": Invoice: Authorization Failure" in check.detail
-    assert remedy in check.remedy
+    assert ": Invoice: Invalid Company Status" in check.detail
+    assert "subscription" in check.remedy
 
 
 async def test_a_limit_that_is_reached_is_no_matter_of_the_credentials(company: Company) -> None:

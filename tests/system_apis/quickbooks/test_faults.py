@@ -151,7 +151,6 @@ def fault(code: str, status: int = 400) -> bytes:
         ([fault("2020")], 422, "2020"),
         ([fault("2500")], 422, "2500"),
         ([fault("610")], 404, "610"),
-        ([fault("120", 403)], 502, "120"),
         ([fault("6190")], 502, "6190"),
         # A failure that comes with 200 is one all the same.
         ([fault("610", 200)], 404, "610"),

@@ -15,11 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running, serve_on_loopback
 from portico.sandbox.webhooks import Endpoint
 from portico.webhooks.received import WebhookRefusedError
 from portico.webhooks.vendors import VENDORS
-from system_apis.quickbooks.sandbox.server import CLIENT_ID, REALM_ID
+from system_apis.quickbooks.sandbox.server import CLIENT_ID, REALM_ID, SCOPE
 from tests.system_apis.quickbooks.conftest import secret
 
 if TYPE_CHECKING:
@@ -231,6 +232,31 @@ async def test_faults_become_exceptions_of_the_library(sandbox: Running) -> None
         with pytest.raises(exceptions.AuthorizationException):
             Customer.get("1", qb=client)
 
+    await judged(sandbox, work)
+
+
+async def test_a_lacking_permission_is_an_authorization_exception_of_the_library(
+    sandbox: Running,
+) -> None:
+    from quickbooks import exceptions
+    from quickbooks.objects.customer import Customer
+
+    def work(client: QuickBooks) -> None:
+        with pytest.raises(exceptions.AuthorizationException) as unread:
+            Customer.get("1", qb=client)
+        assert unread.value.error_code == 120
+        with pytest.raises(exceptions.AuthorizationException):
+            Customer.all(qb=client)
+        sandbox.faulty.set(Faults(read_only=("Customer",)))
+        customer = Customer.get("1", qb=client)
+        with pytest.raises(exceptions.AuthorizationException):
+            customer.save(qb=client)
+        # The library does not look for a fault in lower case, and shows what it got.
+        sandbox.faulty.set(Faults(no_access=(SCOPE,)))
+        with pytest.raises(exceptions.QuickbooksException, match="'403'.*errorCode=003100"):
+            Customer.get("1", qb=client)
+
+    sandbox.faulty.set(Faults(no_access=("Customer",)))
     await judged(sandbox, work)
 
 

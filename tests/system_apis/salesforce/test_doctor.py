@@ -104,23 +104,39 @@ async def test_calls_of_the_day_that_are_used_up_are_told(client: Salesforce, or
     assert checks[1].detail == "api-usage: 2 of 2 used"
 
 
-@pytest.mark.parametrize(
-    ("refused", "remedy"),
-    [
-        (
-            refusal(400, "INVALID_TYPE", "sObject type 'Account' is not supported."),
-            "permission set",
-        ),
-        (refusal(403, "API_DISABLED_FOR_ORG", "The REST API is not enabled."), "API Enabled"),
-        (refusal(403, "INSUFFICIENT_ACCESS_OR_READONLY", "no"), "permission set"),
-    ],
-)
-async def test_a_lacking_permission_is_named(
-    script: Script, tmp_path: Path, refused: bytes, remedy: str
+@pytest.mark.parametrize("name", ["Account", "Contact", "Product2", "Order", "Opportunity"])
+async def test_an_object_that_the_user_may_not_see_is_named(
+    client: Salesforce, served: Running, name: str
 ) -> None:
+    served.faulty.set(Faults(no_access=(name,)))
+    lacking = {
+        check.detail.partition(":")[0]: check
+        for check in await examine(doctor, client)
+        if not check.well
+    }
+
+    assert f"sObject type '{name}' is not supported" in lacking[name].detail
+    assert "permission set" in lacking[name].remedy
+
+
+async def test_a_field_that_the_user_may_not_see_is_named(
+    client: Salesforce, served: Running
+) -> None:
+    served.faulty.set(Faults(no_access=("Opportunity.Amount",)))
+    check = await failing(doctor, client)
+
+    assert check.detail.startswith("Opportunity: read")
+    assert "'Amount'" in check.detail
+    assert "visible to the app's user" in check.remedy
+
+
+async def test_an_org_without_the_api_is_a_matter_of_the_users_permission(
+    script: Script, tmp_path: Path
+) -> None:
+    refused = refusal(403, "API_DISABLED_FOR_ORG", "The REST API is not enabled.")
     script.answers = [TOKEN, refused, EMPTY, EMPTY, EMPTY, EMPTY]
     async with resources(settings_for(f"http://127.0.0.1:{script.port}", tmp_path)) as client:
         check = await failing(doctor, client)
 
     assert check.detail.startswith("Account: read")
-    assert remedy in check.remedy
+    assert "API Enabled" in check.remedy

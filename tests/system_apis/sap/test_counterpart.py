@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from portico.connectors.failures import BrokenError, ConflictError
@@ -19,7 +21,10 @@ from system_apis.sap import handlers
 from system_apis.sap.app import resources
 from system_apis.sap.batch import Change
 from system_apis.sap.connector import SAP
-from system_apis.sap.s4 import SALES_ORDERS
+from system_apis.sap.mapping import PARTNER, PRODUCT
+from system_apis.sap.odata import Query, entity_path, equal, etag_of
+from system_apis.sap.order_mapping import ORDER
+from system_apis.sap.s4 import BUSINESS_PARTNERS, PRODUCTS, SALES_ORDERS, Service
 from tests.support import cap
 from tests.support.operations import all_pages, body_of
 from tests.system_apis.sap.conftest import KEY, a_customer, an_order, settings_for
@@ -47,6 +52,13 @@ async def client(url: str, tmp_path: Path, anyio_backend: str) -> AsyncIterator[
 @pytest.fixture
 def api(client: SAP, contract: Contract) -> APIUnderTest:
     return APIUnderTest(contract, handlers, resources=client)
+
+
+STALE = 'W/"stale"'
+
+
+def a_job() -> Job:
+    return Job(deadline=Deadline.after(10))
 
 
 async def create(api: APIUnderTest, body: dict[str, Any]) -> tuple[int, Any]:
@@ -103,26 +115,130 @@ async def test_an_order_is_changed_in_a_change_set(api: APIUnderTest) -> None:
     assert caught.value.kind is CONFLICT
 
 
-async def test_an_etag_is_needed_and_has_to_be_current(api: APIUnderTest, client: SAP) -> None:
+Changing = tuple[Service, str, dict[str, object], str]
+
+
+async def an_order_to_change(api: APIUnderTest, client: SAP) -> Changing:
     _, made = await create(api, an_order(await a_customer(api), "PO-3"))
-    errand = Job(deadline=Deadline.after(10))
+    query = Query(entity=ORDER, conditions=[equal("SalesOrder", made["id"])])
+    record = await client.find(a_job(), "test", SALES_ORDERS, query)
+    assert record is not None
+    values: dict[str, object] = {"PurchaseOrderByCustomer": "PO-X"}
+    return SALES_ORDERS, entity_path(ORDER, SalesOrder=made["id"]), values, etag_of(record)
 
-    async def change(etag: str) -> None:
-        path, values = f"A_SalesOrder('{made['id']}')", {"PurchaseOrderByCustomer": "PO-X"}
-        wanted = Change(path=path, values=values, etag=etag)
-        await client.change(errand, "test", SALES_ORDERS, wanted)
 
-    async def change_together(etag: str) -> None:
-        path, values = f"A_SalesOrder('{made['id']}')", {"PurchaseOrderByCustomer": "PO-X"}
-        wanted = [Change(path=path, values=values, etag=etag)]
-        await client.change_together(errand, "test", SALES_ORDERS, wanted)
+async def a_partner_to_change(_api: APIUnderTest, client: SAP) -> Changing:
+    query = Query(entity=PARTNER, conditions=[equal("BusinessPartner", "1000002")])
+    record = await client.find(a_job(), "test", BUSINESS_PARTNERS, query)
+    assert record is not None
+    values: dict[str, object] = {"SearchTerm1": "CHANGED"}
+    return (
+        BUSINESS_PARTNERS,
+        entity_path(PARTNER, BusinessPartner="1000002"),
+        values,
+        etag_of(record),
+    )
 
-    for attempt in (change, change_together):
-        with pytest.raises(ConflictError):
-            await attempt('W/"stale"')
-    with pytest.raises(BrokenError):
-        await change("")
-    assert (await body_of(api, "getOrder", orderId=made["id"]))["poNumber"] == "PO-3"
+
+async def a_product_to_change(_api: APIUnderTest, client: SAP) -> Changing:
+    query = Query(entity=PRODUCT, conditions=[equal(PRODUCT, "KETTLE-G1")])
+    record = await client.find(a_job(), "test", PRODUCTS, query)
+    assert record is not None
+    values: dict[str, object] = {"ProductGroup": "KETTLES"}
+    return PRODUCTS, entity_path(PRODUCT, Product="KETTLE-G1"), values, record.text("@odata.etag")
+
+
+@pytest.mark.parametrize(
+    "find", [an_order_to_change, a_partner_to_change, a_product_to_change], ids=["V2", "V2", "V4"]
+)
+async def test_an_etag_is_needed_and_has_to_be_current(
+    api: APIUnderTest,
+    client: SAP,
+    find: Callable[[APIUnderTest, SAP], Awaitable[Changing]],
+) -> None:
+    service, path, values, etag = await find(api, client)
+
+    with pytest.raises(ConflictError):
+        await client.change(a_job(), "test", service, Change(path=path, values=values, etag=STALE))
+    with pytest.raises(BrokenError, match="Precondition Required"):
+        await client.change(a_job(), "test", service, Change(path=path, values=values))
+    assert (await find(api, client))[3] == etag
+    await client.change(a_job(), "test", service, Change(path=path, values=values, etag=etag))
+    assert (await find(api, client))[3] != etag
+
+
+@pytest.mark.parametrize("find", [an_order_to_change, a_partner_to_change])
+async def test_a_change_set_with_one_stale_etag_changes_nothing(
+    api: APIUnderTest,
+    client: SAP,
+    find: Callable[[APIUnderTest, SAP], Awaitable[Changing]],
+) -> None:
+    service, path, values, etag = await find(api, client)
+    good, stale = (Change(path=path, values=values, etag=each) for each in (etag, STALE))
+
+    with pytest.raises(ConflictError):
+        await client.change_together(a_job(), "test", service, [good, stale])
+    assert (await find(api, client))[3] == etag
+    await client.change_together(a_job(), "test", service, [good])
+    assert (await find(api, client))[3] != etag
+
+
+async def test_a_session_that_ended_is_begun_again_whichever_service_is_written_to(
+    api: APIUnderTest, url: str
+) -> None:
+    customer = await a_customer(api)
+    for way, arguments, body in (
+        ("changeCustomer", {"customerId": customer}, {"language": "nl"}),
+        ("createOrder", KEY, an_order(customer, "PO-4")),
+    ):
+        await api.invoke("changeCustomer", {"customerId": customer}, body={"language": "de"})
+        async with httpx.AsyncClient(trust_env=False) as http:
+            assert (await http.post(f"{url}/forget-sessions")).status_code == 204
+
+        assert (await api.invoke(way, arguments, body=body)).status in {200, 201}
+
+
+async def test_a_customer_that_somebody_else_changes_is_changed_all_the_same(
+    api: APIUnderTest,
+) -> None:
+    customer = await a_customer(api)
+
+    async def change(language: str) -> None:
+        await api.invoke("changeCustomer", {"customerId": customer}, body={"language": language})
+
+    await asyncio.gather(change("de"), change("fr"))
+
+    assert (await body_of(api, "getCustomer", customerId=customer))["language"] in {"de", "fr"}
+
+
+async def test_invoices_are_read_page_by_page_with_what_they_bill(api: APIUnderTest) -> None:
+    pages = await all_pages(api, "listInvoices", limit=3)
+    invoices = {each["id"]: each for page in pages for each in page}
+
+    assert list(invoices) == ["90000004", "90000003", "90000002", "90000001"]
+    assert [each["status"] for each in invoices.values()] == ["issued", "void", "issued", "paid"]
+    assert invoices["90000004"]["kind"] == "credit_note"
+    paid = await body_of(api, "getInvoice", invoiceId="90000001")
+    assert paid == invoices["90000001"]
+    assert paid["orderIds"] == ["1"]
+    assert paid["totals"]["gross"] == {"amount": "360.58", "currency": "EUR"}
+    assert paid["lines"][0]["quantity"] == {"value": "2", "uom": "C62"}
+    (mine,) = (await body_of(api, "listInvoices", customerId="17100002"))["items"]
+    assert mine == invoices["90000002"]
+
+
+async def test_what_was_changed_since_is_asked_for_as_each_protocol_writes_moments(
+    api: APIUnderTest,
+) -> None:
+    async def count(operation_id: str, moment: str) -> int:
+        pages = await all_pages(api, operation_id, changedSince=moment)
+        return sum(len(page) for page in pages)
+
+    await create(api, an_order(await a_customer(api), "PO-5"))
+    for operation_id in ("listCustomers", "listProducts", "listOrders", "listInvoices"):
+        assert await count(operation_id, "2026-01-01T00:00:00Z") > 0
+        assert await count(operation_id, "2099-01-01T00:00:00Z") == 0
+    assert await count("listInvoices", "2026-11-03T00:00:00Z") == 2
 
 
 async def test_a_customer_is_created_deep_and_changed(api: APIUnderTest) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,6 @@ from tests.support.script import Script, answer
 from tests.system_apis.sap.conftest import settings_for
 
 pytestmark = pytest.mark.anyio
-
-EMPTY = answer(200, b'{"d": {"results": []}}')
 
 
 async def test_a_system_that_is_well_has_nothing_to_do(client: SAP) -> None:
@@ -53,17 +50,23 @@ async def test_a_client_that_gets_no_token_is_named(script: Script, tmp_path: Pa
     assert (check.name, "client_secret" in check.remedy) == ("credentials", True)
 
 
-async def test_a_scenario_that_is_not_arranged_is_named(script: Script, tmp_path: Path) -> None:
-    error = {
-        "code": "/IWFND/MED/170",
-        "message": {"lang": "en", "value": "No service found for namespace '', name 'X'"},
-    }
-    forbidden = answer(403, json.dumps({"error": error}).encode())
-    script.answers = [EMPTY, forbidden, EMPTY, EMPTY]
-    async with resources(settings_for(f"http://127.0.0.1:{script.port}", tmp_path)) as client:
-        check = await failing(doctor, client)
+@pytest.mark.parametrize(
+    ("service", "scenario"),
+    [
+        ("API_BUSINESS_PARTNER", "SAP_COM_0008, business partners"),
+        ("API_PRODUCT", "SAP_COM_0009, products"),
+        ("API_SALES_ORDER_SRV", "SAP_COM_0109, sales orders"),
+        ("API_BILLING_DOCUMENT_SRV", "SAP_COM_0120, billing documents"),
+    ],
+)
+async def test_a_scenario_that_is_not_arranged_is_named(
+    client: SAP, served: Running, service: str, scenario: str
+) -> None:
+    served.faulty.set(Faults(no_access=(service,)))
+    check = await failing(doctor, client)
 
-    assert check.detail.startswith("SAP_COM_0009, products: read: No service found")
+    assert check.detail.startswith(f"{scenario}: read: No authorization to access")
+    assert service in check.detail
     assert "communication arrangement" in check.remedy
 
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
 from portico.sandbox.faults import Faults
 from system_apis.stripe import doctor
 from tests.support.examine import examine, failing
-from tests.support.script import Script, answer
-from tests.system_apis.stripe.conftest import API_KEY, Account, open_stripe
+from tests.system_apis.stripe.conftest import API_KEY, Account
 
 pytestmark = pytest.mark.anyio
-
-EMPTY = answer(200, b'{"object": "list", "data": [], "has_more": false}')
 
 
 async def test_an_account_that_is_well_has_nothing_to_do(account: Account) -> None:
@@ -34,20 +28,27 @@ async def test_a_key_that_was_rolled_is_named_and_not_shown(account: Account) ->
     assert API_KEY not in check.detail
 
 
+@pytest.mark.parametrize(
+    ("resource", "permission"),
+    [
+        ("customer", "Customers"),
+        ("product", "Products"),
+        ("plan", "Prices"),
+        ("subscription", "Subscriptions"),
+        ("invoice", "Invoices"),
+        ("payment_intent", "PaymentIntents"),
+        ("charge", "Charges and Refunds"),
+        ("event", "Events"),
+    ],
+)
 async def test_a_permission_that_a_restricted_key_lacks_is_named(
-    script: Script, tmp_path: Path
+    account: Account, resource: str, permission: str
 ) -> None:
-    error = {
-        "type": "invalid_request_error",
-        "message": "Having the 'rak_invoice_read' permission would allow this request to continue.",
-    }
-    forbidden = answer(403, json.dumps({"error": error}).encode())
-    script.answers = [*[EMPTY] * 4, forbidden, *[EMPTY] * 3]
-    url = f"http://127.0.0.1:{script.port}"
-    async with open_stripe(url, tmp_path / "references.sqlite") as (stripe, _):
-        check = await failing(doctor, stripe)
+    account.running.faulty.set(Faults(no_access=(resource,)))
+    check = await failing(doctor, account.stripe)
 
-    assert check.detail.startswith("Invoices: read: Having the 'rak_invoice_read'")
+    assert check.detail.startswith(f"{permission}: read: The provided key")
+    assert f"'rak_{resource}_read'" in check.detail
     assert "restricted key" in check.remedy
 
 

@@ -13,12 +13,13 @@ import httpx
 import pytest
 import stripe
 
+from portico.contract import load
 from portico.testing import APIUnderTest
 from system_apis.stripe.sandbox.kind import StripeKind
 from tests.support import prism
 from tests.support.sandbox import running_beside
 from tests.support.serving import free_port
-from tests.system_apis.stripe.conftest import API_KEY, open_stripe
+from tests.system_apis.stripe.conftest import API_KEY, CONTRACT, open_stripe
 
 pytestmark = [
     pytest.mark.anyio,
@@ -26,6 +27,9 @@ pytestmark = [
     # The library's own use of httpx.
     pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
 ]
+QUAY = {"name": "Quay", "email": "q@quay.example"}
+EURO = {"amount": "1.00", "currency": "EUR"}
+CLUB = {"name": "Club", "unitPrice": EURO, "billedEvery": "month"}
 
 
 @pytest.fixture(scope="module")
@@ -137,20 +141,52 @@ async def test_payments_and_refunds_are_as_documented(client: stripe.StripeClien
     assert missing.value.http_status == 404
 
 
-async def test_what_the_connector_asks_is_as_documented(api: APIUnderTest) -> None:
+async def test_what_the_connector_asks_in_every_operation_is_as_documented(
+    api: APIUnderTest,
+) -> None:
+    asked: set[str] = set()
+
     async def ask(name: str, body: object = None, **arguments: object) -> Any:
+        asked.add(name)
         return (await api.invoke(name, arguments, body=body, seconds=30)).body
 
-    body = {"name": "Quay", "email": "q@quay.example"}
-    customer = await ask("putCustomer", body, externalKey="C-J")
-    price = {"amount": "1.00", "currency": "EUR"}
-    lines = [{"description": "Beans", "quantity": 2, "unitPrice": price}]
-    invoice = {"customerId": customer["id"], "currency": "EUR", "lines": lines}
-    await ask("putInvoice", invoice, externalKey="I-J")
+    customer = (await ask("putCustomer", QUAY, externalKey="C-J"))["id"]
+    await ask("putCustomer", {**QUAY, "phone": "+31 10 555 0100"}, externalKey="C-J")
+    await ask("getCustomer", customerId=customer)
+    await ask("putProduct", CLUB, sku="CLUB-J")
+    await ask("putProduct", {**CLUB, "unitPrice": {**EURO, "amount": "2.00"}}, sku="CLUB-J")
+    await ask("getProduct", sku="CLUB-J")
+    subscribed = {"customerId": customer, "items": [{"sku": "CLUB-J"}], "daysUntilDue": 14}
+    subscription = (await ask("putSubscription", subscribed, externalKey="S-J"))["id"]
+    await ask("getSubscription", subscriptionId=subscription)
+
+    line = {"description": "Beans", "quantity": 2, "unitPrice": EURO}
+    invoice = {"customerId": customer, "currency": "EUR", "lines": [line] * 12}
+    billed = (await ask("putInvoice", invoice, externalKey="I-J"))["id"]
+    await ask("finalizeInvoice", invoiceId=billed)
+    await ask("getInvoice", invoiceId=billed)
+    taken = {"customerId": customer, "amount": EURO, "paymentToken": "pm_card_visa"}
+    paid = await ask("putPayment", {**taken, "invoiceId": billed}, externalKey="P-J")
+    held = await ask("putPayment", {**taken, "capture": "manual"}, externalKey="P-K")
+    await ask("capturePayment", paymentId=held["id"])
+    given_up = await ask("putPayment", {**taken, "capture": "manual"}, externalKey="P-L")
+    await ask("cancelPayment", paymentId=given_up["id"])
+    await ask("getPayment", paymentId=paid["id"])
+    refund = await ask("putRefund", {"amount": EURO}, paymentId=paid["id"], externalKey="R-J")
+    await ask("getRefund", refundId=refund["id"])
+    await ask("listRefunds", paymentId=paid["id"], limit=2)
+    await ask("listInvoicePayments", invoiceId=billed, limit=2)
     for name in ("listCustomers", "listProducts", "listSubscriptions", "listInvoices"):
         assert (await ask(name, limit=2))["items"]
-    await ask("listPayments", limit=2)
-    await ask("listEvents", limit=2)
+    page = await ask("listProducts", limit=1)
+    assert (await ask("listProducts", limit=1, cursor=page["nextCursor"]))["items"]
+    await ask("listCustomers", email=QUAY["email"], limit=2)
+    await ask("listPayments", customerId=customer, limit=2)
+    await ask("listEvents", since="2026-01-01T00:00:00Z", types=["invoice.finalized"], limit=2)
+    await ask("voidInvoice", invoiceId=billed)
+    await ask("cancelSubscription", subscriptionId=subscription)
+
+    assert asked == set(load(CONTRACT).operations)
 
 
 async def test_prism_does_say_what_is_wrong(judged: str) -> None:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running, serve_on_loopback
 from portico.sandbox.webhooks import Endpoint
 from portico.webhooks.received import Received, WebhookRefusedError
@@ -167,6 +168,18 @@ async def test_errors_become_those_of_the_library(
     sandbox.faulty.faults.throttled = 1
     with pytest.raises(stripe.RateLimitError):
         await client.v1.customers.list_async(options={"max_network_retries": 0})
+
+
+async def test_a_lacking_permission_is_an_error_of_its_own_in_the_library(
+    client: stripe.StripeClient, sandbox: Running
+) -> None:
+    sandbox.faulty.set(Faults(no_access=("invoice",), read_only=("charge",)))
+
+    with pytest.raises(stripe.PermissionError, match="rak_invoice_read"):
+        await client.v1.invoices.list_async()
+    with pytest.raises(stripe.PermissionError, match="rak_charge_write"):
+        await client.v1.refunds.create_async({"payment_intent": "pi_1"})
+    assert (await client.v1.refunds.list_async()).data == []
 
 
 async def test_a_key_is_replayed_and_guarded_as_the_library_knows_it(

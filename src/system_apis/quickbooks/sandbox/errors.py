@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_TYPES = {401: "AUTHENTICATION", 403: "AuthorizationFault"}
+
 
 class FaultError(Exception):
     """An answer with a Fault."""
@@ -12,13 +14,33 @@ class FaultError(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
-        self.document = {
+        self.document: dict[str, object] = {
             "Fault": {
                 "Error": [{"Message": message, "Detail": detail, "code": code, "element": element}],
-                "type": "AUTHENTICATION" if status == 401 else "ValidationFault",
+                "type": _TYPES.get(status, "ValidationFault"),
             },
             "time": "2026-11-02T09:30:00.000-08:00",
         }
+
+
+class ScopeError(FaultError):
+    """The access token lacks the scope of the accounting API; told in lower case."""
+
+    def __init__(self) -> None:
+        message = "message=ApplicationAuthorizationFailed; errorCode=003100; statusCode=403"
+        super().__init__("3100", message, "", status=403)
+        error = {"message": message, "detail": None, "code": "3100", "element": None}
+        self.document = {"fault": {"error": [error], "type": "SERVICE"}}
+
+
+def not_permitted(entity: str) -> FaultError:
+    """Return the fault of an entity that the user who authorized the app may not use.
+
+    python-quickbooks takes codes below 500 for a matter of permissions. Unverified: that the
+    status is 403, and the words of the detail.
+    """
+    detail = f"AuthorizationFailure: you do not have permission for {entity}"
+    return FaultError("120", "Authorization Failure", detail, status=403)
 
 
 def missing() -> FaultError:

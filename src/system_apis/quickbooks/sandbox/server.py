@@ -16,16 +16,25 @@ from starlette.routing import Route
 
 from portico.connectors import exact_json
 from portico.sandbox.company import Address, Company, Customer, Product
+from portico.sandbox.permissions import Permissions
 from portico.sandbox.signatures import base64_hmac_sha256
 from portico.sandbox.state import Record, State
 from portico.sandbox.webhooks import Webhooks
 from system_apis.quickbooks.sandbox.books import ENTITIES, Books
-from system_apis.quickbooks.sandbox.errors import FaultError, missing, parse_error, required
+from system_apis.quickbooks.sandbox.errors import (
+    FaultError,
+    ScopeError,
+    missing,
+    not_permitted,
+    parse_error,
+    required,
+)
 from system_apis.quickbooks.sandbox.query import Query
 from system_apis.quickbooks.sandbox.tokens import TokenRefusal, Tokens
 
 REALM_ID = "4620816365"
 CLIENT_ID = "portico-sandbox"
+SCOPE = "com.intuit.quickbooks.accounting"
 REQUESTS_PER_MINUTE, REQUESTS_PER_SECOND = 500, 10
 CHANGES_DAYS, MAX_BATCH = 30, 30
 _BY_PATH = {entity.lower(): entity for entity in ENTITIES}
@@ -50,6 +59,8 @@ class QuickBooksSandbox:
         self.webhooks = Webhooks(
             lambda secret, body: {"intuit-signature": base64_hmac_sha256(secret, body)}
         )
+        # What an app may use is one scope; what of it, is up to the user who authorized it.
+        self.permissions = Permissions([SCOPE, *ENTITIES])
         self.books = Books(state, self.webhooks, realm_id=REALM_ID, currency="EUR", clock=clock)
         self.tokens = Tokens(
             state,
@@ -120,6 +131,8 @@ class QuickBooksSandbox:
             return self.throttled(None)
         body = await request.body()
         try:
+            if not self.permissions.may_read(SCOPE):
+                raise ScopeError
             return self._response(200, self._once(request, body))
         except FaultError as error:
             return self._response(error.status, error.document)
@@ -149,11 +162,12 @@ class QuickBooksSandbox:
                 return self._batch(_document(body))
             case "GET", [name, record_id] if name in _BY_PATH:
                 entity = _BY_PATH[name]
+                self._check_readable(entity)
                 return {entity: self.books.find(entity, record_id), "time": self.books.now()}
             case "POST", [name] if name in _BY_PATH:
                 entity = _BY_PATH[name]
                 operation = _operation(request)
-                found = self.books.post(entity, _document(body), operation)
+                found = self._post(entity, _document(body), operation)
                 return {entity: found, "time": self.books.now()}
             case _, ["companyinfo", _]:
                 info = {"CompanyName": "Quayside Coffee Supply", "Country": "NL", "Id": "1"}
@@ -164,6 +178,7 @@ class QuickBooksSandbox:
         query = Query(text)
         if query.entity not in ENTITIES:
             raise parse_error(f"there is no entity {query.entity}")
+        self._check_readable(query.entity)
         kept = self.state.table(query.entity).values()
         found = query.run([record for record in kept if record.get("status") != "Deleted"])
         if query.counts:
@@ -190,6 +205,7 @@ class QuickBooksSandbox:
         for entity in request.query_params.get("entities", "").split(","):
             if entity not in ENTITIES:
                 raise required("entities")
+            self._check_readable(entity)
             found = self.books.changed_since(entity, since)
             part: Record = {"startPosition": 1, "maxResults": len(found)}
             parts.append({entity: found, **part} if found else {})
@@ -214,12 +230,21 @@ class QuickBooksSandbox:
             if entity is None:
                 raise missing()
             operation = item.get("operation", "create")
-            found = self.books.post(
+            found = self._post(
                 entity, item[entity], "" if operation in {"create", "update"} else operation
             )
         except FaultError as error:
             return {**named, "Fault": error.document["Fault"]}
         return {**named, entity: found}
+
+    def _post(self, entity: str, document: Record, operation: str) -> Record:
+        if not (self.permissions.may_write(entity) and self.permissions.may_write(SCOPE)):
+            raise not_permitted(entity)
+        return self.books.post(entity, document, operation)
+
+    def _check_readable(self, entity: str) -> None:
+        if not self.permissions.may_read(entity):
+            raise not_permitted(entity)
 
     def _is_over_limit(self) -> bool:
         now = time.monotonic()

@@ -9,9 +9,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from system_apis.salesforce.sandbox.errors import RefusalError, not_found
 from system_apis.salesforce.sandbox.messages import Answer, Data, Request, not_allowed
-from system_apis.salesforce.sandbox.objects import Object, find
+from system_apis.salesforce.sandbox.objects import Object
 from system_apis.salesforce.sandbox.rows import upsert
-from system_apis.salesforce.sandbox.store import object_named
 
 MAX_SUBREQUESTS = 25
 MAX_QUERIES = 5  # subrequests that query or work on collections
@@ -30,11 +29,11 @@ def answer(data: Data, request: Request, dispatch: Dispatch) -> Answer:
         case []:
             return _composite(data, request, dispatch)
         case ["tree", name]:
-            return _tree(data, request, object_named(name))
+            return _tree(data, request, data.store.schema.named(name))
         case ["sobjects"]:
             return _created(data, request)
         case ["sobjects", name, field]:
-            return _upserted(data, request, object_named(name), field)
+            return _upserted(data, request, data.store.schema.named(name), field)
         case _:
             raise not_found()
 
@@ -203,7 +202,7 @@ def _branches(
         yield reference, created
         for relationship, inner in children.items():
             name, field = definition.children[relationship]
-            child = object_named(name)
+            child = data.store.schema.named(name)
             if isinstance(inner, dict):
                 yield from _branches(data, request, child, inner, {field: created}, level + 1)
 
@@ -214,7 +213,7 @@ def _created(data: Data, request: Request) -> Answer:
     records = _records(request.values())
 
     def create(record: Mapping[str, object]) -> dict[str, object]:
-        definition = find(str(_attributes(record).get("type") or ""))
+        definition = data.store.schema.find(str(_attributes(record).get("type") or ""))
         if definition is None:
             raise RefusalError(400, "INVALID_TYPE", "the type of a record is not known")
         created = data.store.insert(definition, record, request.saving())

@@ -10,7 +10,7 @@ from typing import Any
 
 from system_apis.salesforce.sandbox.errors import RefusalError
 from system_apis.salesforce.sandbox.ids import normal
-from system_apis.salesforce.sandbox.objects import Field, Object, find
+from system_apis.salesforce.sandbox.objects import Field, Object
 from system_apis.salesforce.sandbox.soql import (
     Comparison,
     Condition,
@@ -44,7 +44,7 @@ class Evaluation:
     """One query, run on a store; `version` is that of the API it was asked through."""
 
     def __init__(self, store: Store, query: Query, version: str, *, deleted: bool) -> None:
-        definition = find(query.source)
+        definition = store.schema.find(query.source)
         if definition is None:
             message = place(query.text, query.source_at) + (
                 f"sObject type '{query.source}' is not supported. If you are attempting to use a "
@@ -52,6 +52,7 @@ class Evaluation:
             )
             raise RefusalError(400, "INVALID_TYPE", message)
         self._store = store
+        self._schema = store.schema
         self._query = query
         self._definition = definition
         self._version = version
@@ -99,7 +100,7 @@ class Evaluation:
     def _child(self, query: Query, definition: Object) -> tuple[Object, str]:
         for relationship, (name, field) in definition.children.items():
             if relationship.lower() == query.source.lower():
-                child = find(name)
+                child = self._schema.find(name)
                 if child is not None:
                     return child, field
         message = place(query.text, query.source_at) + (
@@ -111,13 +112,13 @@ class Evaluation:
         self, query: Query, definition: Object, named: Selected | Order | Comparison
     ) -> Field:
         *parents, name = named.path.split(".")
-        if parents and find(parents[0]) is definition:
+        if parents and _is(definition, parents[0]):
             parents = parents[1:]  # Account.Name from Account, as in SQL
         if len(parents) > MAX_PARENTS:
             raise malformed(query.text, named.at, "too many relationships in one path")
         for relationship in parents:
             reference = definition.parent(relationship)
-            target = find(reference.target) if reference else None
+            target = self._schema.find(reference.target) if reference else None
             if target is None:
                 message = place(query.text, named.at) + (
                     f"Didn't understand relationship '{relationship}' in field path. If you are "
@@ -182,11 +183,11 @@ class Evaluation:
 
     def _value(self, definition: Object, record: Record | None, path: str) -> object:
         *parents, name = path.split(".")
-        if parents and find(parents[0]) is definition:
+        if parents and _is(definition, parents[0]):
             parents = parents[1:]
         for relationship in parents:
             reference = definition.parent(relationship)
-            target = find(reference.target) if reference else None
+            target = self._schema.find(reference.target) if reference else None
             if record is None or reference is None or target is None:
                 return None
             definition = target
@@ -205,10 +206,10 @@ class Evaluation:
 
     def _put(self, row: Row, record: Record, definition: Object, path: Sequence[str]) -> None:
         """Set a field in a row, or in the rows of its parents, by the names of the org."""
-        if len(path) > 1 and find(path[0]) is definition:
+        if len(path) > 1 and _is(definition, path[0]):
             path = path[1:]
         reference = definition.parent(path[0]) if len(path) > 1 else None
-        target = find(reference.target) if reference else None
+        target = self._schema.find(reference.target) if reference else None
         if reference is None or target is None:
             field = definition.field(path[0])
             if field is not None:
@@ -230,6 +231,10 @@ class Evaluation:
             return None  # an org answers null for a child relationship without records
         rows = [self._row(each, query, child) for each in found]
         return {"totalSize": len(rows), "done": True, "records": rows}
+
+
+def _is(definition: Object, name: str) -> bool:
+    return definition.name.lower() == name.lower()
 
 
 def described(record: Record, definition: Object, version: str) -> Row:

@@ -8,9 +8,9 @@ from email.utils import parsedate_to_datetime
 
 from system_apis.salesforce.sandbox.errors import RefusalError, not_found
 from system_apis.salesforce.sandbox.messages import Answer, Data, Request, not_allowed
-from system_apis.salesforce.sandbox.objects import OBJECTS, Field, Object
+from system_apis.salesforce.sandbox.objects import Field, Object
 from system_apis.salesforce.sandbox.query import described
-from system_apis.salesforce.sandbox.store import Record, object_named
+from system_apis.salesforce.sandbox.store import Record
 from system_apis.salesforce.sandbox.values import parse_instant
 
 
@@ -18,17 +18,19 @@ def answer(data: Data, request: Request) -> Answer:
     """Answer a request for /sobjects and what is below; raises RefusalError."""
     match request.path[1:]:
         case []:
-            return Answer(body={"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": _listed()})
+            return Answer(
+                body={"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": _listed(data)}
+            )
         case [name]:
-            return _collection(data, request, object_named(name))
+            return _collection(data, request, data.store.schema.named(name))
         case [name, "describe"]:
-            return Answer(body=_describe(object_named(name)))
+            return Answer(body=_describe(data.store.schema.named(name)))
         case [name, ("updated" | "deleted") as kind]:
-            return Answer(body=_changed(data, object_named(name), kind, request.query))
+            return Answer(body=_changed(data, data.store.schema.named(name), kind, request.query))
         case [name, record_id]:
-            return _row(data, request, object_named(name), record_id)
+            return _row(data, request, data.store.schema.named(name), record_id)
         case [name, field, value]:
-            return _external(data, request, object_named(name), field, value)
+            return _external(data, request, data.store.schema.named(name), field, value)
         case _:
             raise not_found()
 
@@ -148,10 +150,10 @@ def _shown(record: Record, definition: Object, request: Request) -> dict[str, ob
     return {**described(record, definition, request.version), **shown}
 
 
-def _listed() -> list[dict[str, object]]:
+def _listed(data: Data) -> list[dict[str, object]]:
     return [
         {"name": each.name, "label": each.name, "keyPrefix": each.prefix, "queryable": True}
-        for each in OBJECTS.values()
+        for each in data.store.schema.objects()
     ]
 
 

@@ -11,7 +11,8 @@ from portico.sandbox.state import State
 from system_apis.salesforce.sandbox import duplicates, rules
 from system_apis.salesforce.sandbox.errors import RefusalError, not_found
 from system_apis.salesforce.sandbox.ids import make, normal
-from system_apis.salesforce.sandbox.objects import OBJECTS, Field, Object, find
+from system_apis.salesforce.sandbox.objects import OBJECTS, Field, Object
+from system_apis.salesforce.sandbox.schema import Schema
 from system_apis.salesforce.sandbox.values import accept, instant
 
 Record = Mapping[str, Any]
@@ -38,6 +39,7 @@ class Store:
     ) -> None:
         self._state = state
         self._clock = clock
+        self.schema = Schema()
 
     def now(self) -> str:
         """Return this moment as an org writes it."""
@@ -91,7 +93,9 @@ class Store:
 
     def insert(self, definition: Object, values: Values, saving: Saving) -> str:
         """Create a record and return its id; raises RefusalError."""
-        new: dict[str, Any] = {field.name: field.default for field in definition.fields.values()}
+        self.schema.check_writable(definition)
+        whole = OBJECTS[definition.name.lower()]  # also with what the user does not see
+        new: dict[str, Any] = {field.name: field.default for field in whole.fields.values()}
         new.update(self._accepted(definition, values, creating=True))
         new["Id"] = make(definition.prefix, self.next_number(f"{definition.name} id"))
         new["CreatedDate"] = self.now()
@@ -99,6 +103,7 @@ class Store:
 
     def update(self, definition: Object, record_id: str, values: Values, saving: Saving) -> str:
         """Change a record and return its id; raises RefusalError."""
+        self.schema.check_writable(definition)
         old = self.get(definition.name, record_id)
         new = {**old, **self._accepted(definition, values, creating=False)}
         return self._save(definition, old, new, saving)
@@ -122,6 +127,7 @@ class Store:
 
     def delete(self, definition: Object, record_id: str) -> None:
         """Put a record into the recycle bin, with what belongs to it; raises RefusalError."""
+        self.schema.check_writable(definition)
         record = self.get(definition.name, record_id)
         if definition.name in _DETAILS:
             name, field = _DETAILS[definition.name]
@@ -213,11 +219,3 @@ def _not_writable(field: Field) -> RefusalError:
         "field and verify that it is read/write for your profile or permission set."
     )
     return RefusalError(400, "INVALID_FIELD_FOR_INSERT_UPDATE", message, [field.name])
-
-
-def object_named(name: str) -> Object:
-    """Return an object by its name; raises RefusalError."""
-    definition = find(name)
-    if definition is None:
-        raise not_found()
-    return definition

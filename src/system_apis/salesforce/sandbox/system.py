@@ -35,6 +35,7 @@ class SalesforceSandbox:
     def __init__(self, state: State, app: App) -> None:
         self.state = state
         self.org = Org(state, app)
+        self.permissions = self.org.data.store.schema.permissions
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -39,5 +39,16 @@ def not_found(what: str) -> RefusalError:
     return RefusalError(404, "/IWBEP/CM_MGW_RT/020", f"Resource not found for segment '{what}'")
 
 
+def no_access(name: str, *, v4: bool) -> RefusalError:
+    """Return the error of a service that no communication arrangement of the user has."""
+    service = f"service group '{name}'" if v4 else f"Service '{name}'"
+    return RefusalError(403, "/IWFND/CM_CONSUMER/101", f"No authorization to access {service}")
+
+
+def read_only() -> RefusalError:
+    """Return the error of a change that the user may not make; its code is unverified."""
+    return RefusalError(403, "/IWFND/COD/046", "User does not have sufficient authorization")
+
+
 def malformed(message: str) -> RefusalError:
     return RefusalError(400, "/IWFND/CM_MGW_RT/022", message)

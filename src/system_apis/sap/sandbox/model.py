@@ -55,6 +55,11 @@ class Service:
     entities: Mapping[str, Entity]
     v4: bool = False
 
+    @property
+    def name(self) -> str:
+        """The name as it is known for authorizations, in V4 that of the service group."""
+        return self.path.split("/")[5].upper()
+
 
 def _strings(*names: str, length: int = 40) -> list[Property]:
     return [Property(name=name, length=length) for name in names]

@@ -18,9 +18,10 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from portico.sandbox.permissions import Permissions
 from portico.sandbox.state import State
 from system_apis.sap.sandbox import batch, metadata
-from system_apis.sap.sandbox.errors import RefusalError, not_found
+from system_apis.sap.sandbox.errors import RefusalError, no_access, not_found, read_only
 from system_apis.sap.sandbox.messages import Answer, Request
 from system_apis.sap.sandbox.model import SERVICES, Service
 from system_apis.sap.sandbox.service import PAGE_SIZE, Resource
@@ -45,6 +46,7 @@ class S4:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = Store(state, clock)
+        self.permissions = Permissions(each.name for each in SERVICES)
         self.page_size = PAGE_SIZE
         # Whether keys are answered with the zeros they are kept with, as some services do.
         self.zeros = False
@@ -64,6 +66,8 @@ class S4:
             return Answer(status=401, media_type="text/html", headers=challenge)
         if service is None:
             return self._refused(not_found(path), v4=False)
+        if not self.permissions.may_read(service.name):
+            return self._refused(no_access(service.name, v4=service.v4), v4=service.v4)
         session = _session(headers.get("cookie", ""))
         if method not in _READS and not self._may_write(session, headers):
             return Answer(
@@ -96,6 +100,7 @@ class S4:
         def handle(inner: Request) -> Answer:
             try:
                 if inner.method not in _READS:
+                    self._check_writable(service)
                     self._lock()
                 return resource.answer(inner)
             except RefusalError as error:
@@ -120,6 +125,10 @@ class S4:
             self.locks -= 1
             message = "Sales document is currently being processed by user SOMEBODY"
             raise RefusalError(400, "V1/042", message)
+
+    def _check_writable(self, service: Service) -> None:
+        if not self.permissions.may_write(service.name):
+            raise read_only()
 
     def _knows(self, authorization: str) -> bool:
         try:

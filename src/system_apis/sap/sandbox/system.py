@@ -31,6 +31,7 @@ class SAPSandbox:
     def __init__(self, state: State, password: str) -> None:
         self.state = state
         self.s4 = S4(state, user=USER, password=password)
+        self.permissions = self.s4.permissions
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

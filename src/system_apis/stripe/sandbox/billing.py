@@ -39,14 +39,16 @@ def create_invoice(account: Account, parameters: Parameters) -> Record:
         customer=customer["id"],
         currency=parameters.text("currency", "eur").lower(),
         collection_method=parameters.text("collection_method", "charge_automatically"),
-        days_until_due=parameters.integer("days_until_due", 0) or None,
+        due_days=parameters.integer("days_until_due", 0) or None,
         auto_advance=parameters.flag("auto_advance", default=False),
         description=parameters.optional_text("description"),
         status="draft",
         number=None,
         due_date=None,
         parent=None,
+        issuer={"type": "self"},
         amount_paid=0,
+        amount_overpaid=0,
         amount_paid_off_stripe=0,
         amount_shipping=0,
         attempt_count=0,
@@ -63,7 +65,7 @@ def create_invoice(account: Account, parameters: Parameters) -> Record:
         status_transitions=dict.fromkeys(_TRANSITIONS),
         all_lines=[],
     )
-    if record["collection_method"] == "send_invoice" and record["days_until_due"] is None:
+    if record["collection_method"] == "send_invoice" and record["due_days"] is None:
         raise invalid("send_invoice needs days_until_due", "days_until_due", "parameter_missing")
     record["metadata"] = parameters.metadata()
     return account.put(_sum_up(record), "invoice.created")
@@ -105,19 +107,15 @@ def create_item(account: Account, parameters: Parameters) -> Record:
     if currency != invoice["currency"]:
         raise invalid("The currency is not that of the invoice", "currency")
     line = _line(account, parameters, currency)
-    item = account.new(
-        "invoiceitem",
-        customer=customer["id"],
-        invoice=invoice["id"],
-        amount=line["amount"],
-        date=account.now(),
-        proration=False,
-    )
-    item["metadata"] = line["metadata"]
+    item = account.new("invoiceitem", customer=customer["id"], invoice=invoice["id"])
+    item["date"] = item.pop("created")
+    shared = ("amount", "currency", "description", "discountable", "discounts", "period")
+    item |= {name: line[name] for name in (*shared, "pricing", "quantity", "metadata")}
+    item |= {"proration": False, "quantity_decimal": str(line["quantity"])}
     # The newest first, as Stripe has the lines of a draft; ours keep their order by number.
     invoice["all_lines"] = [*invoice["all_lines"], line]
     account.put(_sum_up(invoice), "invoice.updated")
-    return account.put({**line, **item}, "invoiceitem.created")
+    return account.put(item, "invoiceitem.created")
 
 
 def _line(account: Account, parameters: Parameters, currency: str) -> Record:
@@ -127,9 +125,11 @@ def _line(account: Account, parameters: Parameters, currency: str) -> Record:
         amount = int(Decimal(unit) * quantity) if unit else parameters.integer("amount")
     except InvalidOperation as error:
         raise invalid(f"Invalid decimal: {unit}", "unit_amount_decimal") from error
-    return account.new(
+    line = account.new(
         "line_item",
         amount=amount,
+        subtotal=amount,
+        discounts=[],
         currency=currency,
         description=parameters.optional_text("description"),
         quantity=quantity,
@@ -138,6 +138,8 @@ def _line(account: Account, parameters: Parameters, currency: str) -> Record:
         pricing={"type": "price_details", "unit_amount_decimal": unit or str(amount // quantity)},
         metadata=parameters.metadata(),
     )
+    del line["created"]
+    return line
 
 
 def finalize_invoice(account: Account, record_id: str, parameters: Parameters) -> Record:
@@ -152,8 +154,8 @@ def finalize_invoice(account: Account, record_id: str, parameters: Parameters) -
 def _finalize(account: Account, record: Record) -> Record:
     number = account.state.next_number("invoice number")
     record.update(status="open", number=f"Q-{number:04d}")
-    if record["days_until_due"]:
-        record["due_date"] = account.now() + record["days_until_due"] * SECONDS_PER_DAY
+    if days := record.get("due_days"):
+        record["due_date"] = account.now() + days * SECONDS_PER_DAY
     _transition(account, record, "finalized_at")
     if record["total"] == 0:
         record["status"] = "paid"
@@ -204,6 +206,10 @@ def create_subscription(account: Account, parameters: Parameters) -> Record:
         start_date=account.now(),
         billing_cycle_anchor=account.now(),
         automatic_tax={"enabled": False, "liability": None},
+        billing_mode={"type": "flexible", "flexible": {"proration_discounts": "included"}},
+        billing_schedules=[],
+        discounts=[],
+        invoice_settings={"account_tax_ids": None, "issuer": {"type": "self"}},
         ended_at=None,
         canceled_at=None,
         cancel_at_period_end=False,
@@ -235,8 +241,22 @@ def _subscription_item(account: Account, entry: Parameters, record: Record) -> d
     now, days = account.now(), _DAYS[price["recurring"]["interval"]]
     end = now + days * price["recurring"]["interval_count"] * SECONDS_PER_DAY
     item = account.new("subscription_item", price=price, quantity=entry.integer("quantity", 1))
+    del item["livemode"]
+    item["plan"] = _plan(price)
     period = {"current_period_start": now, "current_period_end": end}
     return {**item, **period, "subscription": record["id"], "discounts": [], "tax_rates": []}
+
+
+def _plan(price: Record) -> Record:
+    """Return a price as it was called before there were prices, which items still have."""
+    shared = ("id", "active", "billing_scheme", "created", "currency", "livemode", "metadata")
+    return {
+        **{name: price[name] for name in (*shared, "product")},
+        **price["recurring"],
+        "object": "plan",
+        "amount": price["unit_amount"],
+        "amount_decimal": price["unit_amount_decimal"],
+    }
 
 
 def _first_invoice(account: Account, record: Record) -> Record:

@@ -33,6 +33,16 @@ def lacking(param: str) -> StripeError:
     return invalid(f"Missing required param: {param}.", param, "parameter_missing")
 
 
+def not_permitted(permission: str) -> StripeError:
+    """Return the error of a restricted key that lacks a permission."""
+    message = (
+        "The provided key 'rk_test_***' does not have the required permissions for this endpoint "
+        f"on account 'acct_1QSandbox'. Having the 'rak_{permission}' permission would allow this "
+        "request to continue."
+    )
+    return StripeError(403, "invalid_request_error", message)
+
+
 def declined(code: str, decline_code: str, message: str, intent: object) -> StripeError:
     """Return the error of a card that was not charged."""
     return StripeError(

@@ -189,6 +189,7 @@ def create_refund(account: Account, parameters: Parameters) -> Record:
         reason=parameters.optional_text("reason"),
         status="succeeded",
     )
+    del record["livemode"]
     record["metadata"] = parameters.metadata()
     account.put(charge, "charge.refunded")
     return account.put(record, "refund.created")

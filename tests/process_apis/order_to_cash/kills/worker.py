@@ -15,11 +15,11 @@ from typing import Any
 
 import httpx
 
-from gateway.app import AUDIENCE, Gateway
-from gateway.authorization_server import key_ring
+from gateway.app import Gateway
 from gateway.config import Config
 from gateway.config.secrets import SecretStore
 from gateway.identity.tokens import TokenIssuer
+from gateway.issuing import AUDIENCE, key_ring
 from portico.sandbox.signatures import hex_hmac_sha256
 from tests.portico.workflow.kills.forking import CrashPoints, serve, tell_and_end
 

@@ -16,6 +16,8 @@ from simple_salesforce.exceptions import (
     SalesforceResourceNotFound,
 )
 
+from portico.sandbox.faults import Faults
+from portico.sandbox.running import Running
 from system_apis.salesforce.sandbox.org import Org
 from system_apis.salesforce.sandbox.system import CLIENT_ID, USERNAME
 from tests.support.sandbox import SECRET
@@ -182,6 +184,44 @@ async def test_a_record_that_is_wrong_is_refused(
         await asyncio.to_thread(judge.Account.create, values)
 
     assert caught.value.content[0]["errorCode"] == code
+
+
+async def test_an_object_that_is_not_visible_is_not_there(
+    judge: Salesforce, served: Running
+) -> None:
+    served.faulty.set(Faults(no_access=("Account", "Contact.Email")))
+
+    with pytest.raises(SalesforceMalformedRequest) as queried:
+        await asyncio.to_thread(judge.query, "SELECT Id FROM Account")
+    with pytest.raises(SalesforceMalformedRequest) as selected:
+        await asyncio.to_thread(judge.query, "SELECT Email FROM Contact")
+    with pytest.raises(SalesforceResourceNotFound):
+        await asyncio.to_thread(judge.Account.create, {"Name": "x"})
+
+    assert queried.value.content[0]["errorCode"] == "INVALID_TYPE"
+    assert selected.value.content[0]["errorCode"] == "INVALID_FIELD"
+    described = await asyncio.to_thread(judge.describe)
+    assert "Account" not in [each["name"] for each in described["sobjects"]]
+    fields = (await asyncio.to_thread(judge.Contact.describe))["fields"]
+    assert "Email" not in [each["name"] for each in fields]
+
+
+async def test_a_write_that_is_not_permitted_is_refused(judge: Salesforce, served: Running) -> None:
+    served.faulty.set(Faults(read_only=("Account", "Contact.Email")))
+
+    account = (await asyncio.to_thread(judge.query, "SELECT Id FROM Account LIMIT 1"))["records"][0]
+    for work in (
+        lambda: judge.Account.create({"Name": "x"}),
+        lambda: judge.Account.update(account["Id"], {"Name": "x"}),
+        lambda: judge.Account.upsert("Ext_Id__c/NEW", {"Name": "x"}),
+        lambda: judge.Account.delete(account["Id"]),
+    ):
+        with pytest.raises(SalesforceRefusedRequest) as refused:
+            await asyncio.to_thread(work)
+        assert refused.value.content[0]["errorCode"] == "INSUFFICIENT_ACCESS_OR_READONLY"
+    with pytest.raises(SalesforceMalformedRequest) as field:
+        await asyncio.to_thread(judge.Contact.create, {"LastName": "x", "Email": "a@b.example"})
+    assert field.value.content[0]["errorCode"] == "INVALID_FIELD_FOR_INSERT_UPDATE"
 
 
 async def test_changes_and_deletions_are_listed(judge: Salesforce) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -10,9 +10,12 @@ import pyodata
 import pytest
 import requests
 from odata import ODataService
+from odata.exceptions import ODataError
 from pyodata.exceptions import HttpError
+from pyodata.vendor.SAP import BusinessGatewayError
 
 from portico.sandbox.company import read_company
+from portico.sandbox.faults import Faults
 from portico.sandbox.running import Running
 from system_apis.sap.sandbox.s4 import COOKIE, S4
 from system_apis.sap.sandbox.system import USER
@@ -158,6 +161,40 @@ def test_a_write_without_the_token_is_told_to_fetch_one(
     assert answer.status_code == 403
     assert answer.headers["x-csrf-token"] == "Required"
     assert COOKIE in [cookie.name for cookie in session.cookies]
+
+
+def test_a_service_that_is_not_arranged_is_an_error_of_the_clients(
+    judge: Any, products: Any, served: Running
+) -> None:
+    orders = judge.entity_sets.A_SalesOrder
+    served.faulty.set(Faults(no_access=("API_SALES_ORDER_SRV", "API_PRODUCT")))
+
+    with pytest.raises(BusinessGatewayError, match="'API_SALES_ORDER_SRV'") as caught:
+        sap_error(lambda: orders.get_entities().execute())
+    assert caught.value.response.status_code == 403
+    with pytest.raises(ODataError, match="'API_PRODUCT'"):
+        products.query(products.entities["Product"]).all()
+
+
+def test_orders_that_may_only_be_read_are_not_written(judge: Any, served: Running, s4: S4) -> None:
+    made = create(judge, "PO-1")
+    before = len(list(s4.store.rows("A_SalesOrder")))
+    served.faulty.set(Faults(read_only=("API_SALES_ORDER_SRV",)))
+
+    with pytest.raises(BusinessGatewayError, match="sufficient authorization"):
+        sap_error(lambda: create(judge, "PO-2"))
+
+    assert judge.entity_sets.A_SalesOrder.get_entity(made.SalesOrder).execute()
+    assert len(list(s4.store.rows("A_SalesOrder"))) == before
+
+
+def sap_error(work: Callable[[], object]) -> None:
+    """Do something with pyodata's reading of SAP's errors, which is switched on for all."""
+    HttpError.VendorType = BusinessGatewayError
+    try:
+        work()
+    finally:
+        HttpError.VendorType = None
 
 
 def test_nobody_comes_in_without_a_password(served: Running) -> None:
