@@ -129,4 +129,4 @@ async def test_a_kill_at_each_crash_point_leaves_what_an_undisturbed_run_leaves(
         findings = await Proof(workers, STORIES[story], tmp_path).each_crash_point()
 
     assert findings.wrong == []
-    assert findings.killed == findings.points >= 20
+    assert findings.killed == findings.points >= 28

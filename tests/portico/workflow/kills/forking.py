@@ -15,7 +15,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import httpx
+from aiohttp.connector import BaseConnector, Connection
 from dbos._sys_db import SystemDatabase
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -52,18 +52,28 @@ class CrashPoints:
         return wrapped
 
     def around_http(self, host: str) -> None:
-        """Put one before and one after each request to a host."""
-        send = httpx.AsyncClient.send
+        """Put one before and one after each request to a host.
 
-        async def wrapped(client: Any, request: httpx.Request, **options: Any) -> httpx.Response:
-            if request.url.host != host:
-                return await send(client, request, **options)
-            self.reach()
-            answer = await send(client, request, **options)
-            self.reach()
-            return answer
+        That is where the transport takes a connection of aiohttp's, and where it lets go of it.
+        """
+        connect = BaseConnector.connect
 
-        setattr(httpx.AsyncClient, "send", wrapped)  # noqa: B010  # mypy knows no assignment
+        async def connected(connector: Any, request: Any, *more: Any) -> Connection:
+            if request.url.host == host:
+                self.reach()
+            return await connect(connector, request, *more)
+
+        setattr(BaseConnector, "connect", connected)  # noqa: B010  # mypy knows no assignment
+        for name in ("release", "close"):
+            setattr(Connection, name, self._after(getattr(Connection, name), host))
+
+    def _after(self, let_go: Callable[[Any], None], host: str) -> Callable[[Any], None]:
+        def wrapped(connection: Any) -> None:
+            let_go(connection)
+            if connection._key.host == host:
+                self.reach()
+
+        return wrapped
 
 
 def _points(command: dict[str, Any]) -> CrashPoints:
