@@ -15,7 +15,7 @@ from portico.sandbox.webhooks import Endpoint
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from tests.portico.workflow.kills.crew import crew
 from tests.process_apis.order_to_cash.conftest import APIS, SECRET, UNLIMITED, settings, systems
-from tests.process_apis.order_to_cash.kills.proof import WORKER, Proof
+from tests.process_apis.order_to_cash.kills.proof import PARALLEL, WORKER, Proof
 from tests.process_apis.order_to_cash.kills.stories import STORIES
 from tests.soak.order_to_cash import (
     FATES,
@@ -129,4 +129,6 @@ async def test_a_kill_at_each_crash_point_leaves_what_an_undisturbed_run_leaves(
         findings = await Proof(workers, STORIES[story], tmp_path).each_crash_point()
 
     assert findings.wrong == []
-    assert findings.killed == findings.points >= 28
+    # How often a run looks at what it waits for differs: of runs side by side one has the last point.
+    assert findings.points - PARALLEL < findings.killed
+    assert findings.killed >= 28
