@@ -129,6 +129,7 @@ async def test_a_kill_at_each_crash_point_leaves_what_an_undisturbed_run_leaves(
         findings = await Proof(workers, STORIES[story], tmp_path).each_crash_point()
 
     assert findings.wrong == []
-    # How often a run looks at what it waits for differs: of runs side by side one has the last point.
+    # How often a run looks at what it waits for differs: not each of those that ran side by side
+    # had the last points.
     assert findings.points - PARALLEL < findings.killed
     assert findings.killed >= 28
