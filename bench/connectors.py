@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import statistics
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from time import process_time_ns
 from typing import Any
 
 import httpx
 
+from bench.serving import resident_mib
 from portico.connectors.classification import Dialect, Reason
 from portico.connectors.connection import Connection, open_connection
 from portico.connectors.credentials import bearer
@@ -92,15 +93,9 @@ async def growth(connection: Connection, request: Request, *, warm: int, calls: 
     job = Job(deadline=Deadline.after(3600))
     for _ in range(warm):
         await connection.send(request, job)
-    before = resident_mib()
+    gc.collect()
+    before = resident_mib(os.getpid())
     for _ in range(calls - warm):
         await connection.send(request, job)
-    return resident_mib() - before
-
-
-def resident_mib() -> float:
     gc.collect()
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    return resident_mib(os.getpid()) - before

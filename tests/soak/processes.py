@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 
-from tests.support.serving import eventually, free_port
+from tests.support.serving import eventually, free_port, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class Processes:
         count: int = PROCESSES,
     ) -> None:
         self._file = folder / "portico.yaml"
-        self._file.write_text(yaml.safe_dump(_plain(config)))
+        self._file.write_text(yaml.safe_dump(plain(config)))
         self._apis = apis
         self.ports = [free_port() for _ in range(count)]
         self._running: dict[int, subprocess.Popen[bytes]] = {}
@@ -69,11 +69,3 @@ class Processes:
         for process in self._running.values():
             process.kill()
             process.wait()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from time import monotonic
 
 import pytest
 
-from bench.connectors import resident_mib
+from bench.serving import resident_mib
 from bench.systems import System, connected, run_systems
 from portico.connectors.connection import Connection
 from portico.connectors.failures import ConnectorError
@@ -60,9 +61,11 @@ def test_memory_is_flat_over_a_hundred_thousand_calls(tmp_path: Path) -> None:
         began = monotonic()
         async with connected(system) as (connection, requests):
             await calls(connection, requests, MANY_WARM)
-            before = resident_mib()
+            gc.collect()
+            before = resident_mib(os.getpid())
             await calls(connection, requests, MANY - MANY_WARM)
-            grown[system.name] = resident_mib() - before
+            gc.collect()
+            grown[system.name] = resident_mib(os.getpid()) - before
             assert sum(each.calls for each in connection.counters.by_operation.values()) == MANY
         took = monotonic() - began
         print(f"{system.name}: {grown[system.name]:+.2f} MiB in {took:.0f} s")  # noqa: T201  # with -s

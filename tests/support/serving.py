@@ -241,3 +241,12 @@ def eventually(condition: Any, seconds: float = 5.0, *, every: float = 0.01) -> 
         time.sleep(pause)
         pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
     return bool(condition())
+
+
+def plain(value: Any) -> Any:
+    """Return settings as YAML and JSON have them, paths as texts."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value

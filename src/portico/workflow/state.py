@@ -76,9 +76,9 @@ class WorkflowState:
         2. Otherwise the first step that raised, or whose outcome says that it failed.
         3. Otherwise what follows the last step.
         """
-        at_the_end = self._failed_at_the_end()
         if self.error == POISON:
             return self.steps[-1].number + 1 if self.steps else 1
+        at_the_end = self._failed_at_the_end()
         if at_the_end:
             return at_the_end[-1].number
         for step in self.steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from portico.deadline import Deadline
 from portico.sandbox.running import serve_on_loopback
 from tests.portico.connectors.parcels.connector import Parcels, Settings, resources
 from tests.portico.connectors.parcels.service import ParcelService
+from tests.support.script import Script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,6 +25,17 @@ class Post:
 
     service: ParcelService
     parcels: Parcels
+
+
+@pytest.fixture
+async def script(anyio_backend: str) -> AsyncIterator[Script]:
+    """A server whose answers the test writes."""
+    del anyio_backend
+    played = Script()
+    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
+    played.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield played
 
 
 def job(seconds: float = 5.0) -> Job:

@@ -48,16 +48,6 @@ def settings_at(port: int) -> Settings:
 
 
 @pytest.fixture
-async def script(anyio_backend: str) -> AsyncIterator[Script]:
-    del anyio_backend
-    played = Script()
-    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
-    played.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield played
-
-
-@pytest.fixture
 async def connection(script: Script) -> AsyncIterator[Connection]:
     settings = settings_at(script.port)
     async with open_connection(settings, DIALECT, lambda _: bearer("t")) as opened:

@@ -45,16 +45,6 @@ def form_of(request: bytes) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-async def script(anyio_backend: str) -> AsyncIterator[Script]:
-    del anyio_backend
-    played = Script()
-    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
-    played.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield played
-
-
-@pytest.fixture
 async def wire(script: Script) -> AsyncIterator[Wire]:
     settings = ConnectionSettings.model_validate({"base_url": f"http://127.0.0.1:{script.port}"})
     async with open_wire(settings, "vendor") as opened:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from typing import TYPE_CHECKING
 
@@ -21,16 +20,6 @@ if TYPE_CHECKING:
     from portico.connectors.wire import Wire
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def script(anyio_backend: str) -> AsyncIterator[Script]:
-    del anyio_backend
-    played = Script()
-    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
-    played.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield played
 
 
 @pytest.fixture

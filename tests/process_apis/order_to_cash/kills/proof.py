@@ -19,6 +19,7 @@ from portico.sandbox.running import run_sandboxes
 from system_apis.quickbooks.sandbox.server import QuickBooksSandbox
 from tests.process_apis.order_to_cash.conftest import SECRET, SYSTEMS, UNLIMITED, settings
 from tests.process_apis.order_to_cash.kills.stories import STORIES, Story, Stripe
+from tests.support.serving import plain
 
 if TYPE_CHECKING:
     from portico.sandbox.running import Running
@@ -131,7 +132,7 @@ class Proof:
         events = running["stripe"].sandbox.state.table("event").values()
         chosen = [next(each for each in events if each["type"] == kind) for kind in kinds]
         worker = await self._crew.start(
-            config=_plain(_config(folder, running)),
+            config=plain(_config(folder, running)),
             secret=SECRET,
             deliveries=[orjson.dumps(event).decode() for event in chosen],
             runs=[f"webhook:stripe:{event['id']}" for event in chosen],
@@ -172,14 +173,6 @@ def _config(folder: Path, running: Mapping[str, Running]) -> dict[str, Any]:
     # Nothing but the deliveries starts anything.
     config["apis"]["process/order-to-cash.v1"]["settings"]["poll"] = ""
     return config
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def _act(running: Mapping[str, Running], acts: Sequence[Any]) -> None:
